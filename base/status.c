@@ -48,13 +48,12 @@ tsr_status tsr_error_set(tsr_error *error, tsr_status status,
   return status;
 }
 
-tsr_status tsr_error_set_errno(tsr_error *error, int native,
-                               const char *format, ...) {
+tsr_status tsr_error_set_errno(tsr_error *error, int native, const char *format,
+                               ...) {
   if (take(error, TSR_IO, native)) {
     va_list args;
     va_start(args, format);
-    int used =
-        vsnprintf(error->message, sizeof(error->message), format, args);
+    int used = vsnprintf(error->message, sizeof(error->message), format, args);
     va_end(args);
     if (used >= 0 && (size_t)used < sizeof(error->message)) {
       (void)snprintf(error->message + used,
@@ -78,7 +77,9 @@ void tsr_error_prefix(tsr_error *error, const char *format, ...) {
   int used = vsnprintf(error->message, sizeof(error->message), format, args);
   va_end(args);
   if (used >= 0 && (size_t)used < sizeof(error->message)) {
-    (void)snprintf(error->message + used,
-                   sizeof(error->message) - (size_t)used, ": %s", tail);
+    size_t room = sizeof(error->message) - (size_t)used;
+    // A tail that does not fit is cut: the prefix says more.
+    int wanted = snprintf(error->message + used, room, ": %s", tail);
+    if (wanted < 0) error->message[used] = '\0';
   }
 }

@@ -10,19 +10,19 @@
 #include <stdint.h>
 
 #define TSR_MUST_USE __attribute__((warn_unused_result))
-#define TSR_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define TSR_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 typedef enum tsr_status {
   TSR_OK = 0,
-  TSR_INVALID_ARGUMENT, // the caller asked for something that makes no sense
-  TSR_OUT_OF_MEMORY,    // an allocation failed
-  TSR_IO,               // the operating system refused; native holds errno
-  TSR_NOT_FOUND,        // a named file, tensor or layer does not exist
-  TSR_CORRUPT,          // a file's content contradicts its format
-  TSR_MISMATCH,         // two inputs contradict each other (shape, checksum)
-  TSR_UNSUPPORTED,      // valid, but this build or machine cannot do it
-  TSR_CANCELLED,        // interrupted by the user
-  TSR_INTERNAL,         // a defect of ours that was caught
+  TSR_INVALID_ARGUMENT,  // the caller asked for something that makes no sense
+  TSR_OUT_OF_MEMORY,     // an allocation failed
+  TSR_IO,                // the operating system refused; native holds errno
+  TSR_NOT_FOUND,         // a named file, tensor or layer does not exist
+  TSR_CORRUPT,           // a file's content contradicts its format
+  TSR_MISMATCH,          // two inputs contradict each other (shape, checksum)
+  TSR_UNSUPPORTED,       // valid, but this build or machine cannot do it
+  TSR_CANCELLED,         // interrupted by the user
+  TSR_INTERNAL,          // a defect of ours that was caught
 } tsr_status;
 
 // Caller-owned; needs no allocation. A zeroed one is valid.
@@ -41,8 +41,8 @@ tsr_status tsr_error_set(tsr_error *error, tsr_status status,
                          const char *format, ...) TSR_PRINTF(3, 4);
 
 // As tsr_error_set with TSR_IO; appends strerror(|native|).
-tsr_status tsr_error_set_errno(tsr_error *error, int native,
-                               const char *format, ...) TSR_PRINTF(3, 4);
+tsr_status tsr_error_set_errno(tsr_error *error, int native, const char *format,
+                               ...) TSR_PRINTF(3, 4);
 
 // Sets TSR_OUT_OF_MEMORY with the standard message and returns it.
 tsr_status tsr_error_out_of_memory(tsr_error *error);
