@@ -341,17 +341,16 @@ void tsr_file_remove_stale(const char *path) {
   (void)closedir(directory);
 }
 
-static tsr_status sync_directory_of(const char *path, tsr_error *error) {
+// Best effort: some file systems refuse to sync folders, and by now the new
+// name is there.
+static void sync_directory_of(const char *path) {
   char *folder = tsr_path_directory(path);
-  if (folder == NULL) return tsr_error_out_of_memory(error);
+  if (folder == NULL) return;
   int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   tsr_free(folder);
-  // Best effort: some file systems refuse to sync folders.
-  if (descriptor >= 0) {
-    (void)fsync(descriptor);
-    (void)close(descriptor);
-  }
-  return TSR_OK;
+  if (descriptor < 0) return;
+  (void)fsync(descriptor);
+  (void)close(descriptor);
 }
 
 // ---- Output files ----------------------------------------------------------
@@ -475,7 +474,7 @@ tsr_status tsr_output_commit(tsr_output *output, tsr_error *error) {
       temporary_forget(output->temporary->path);
       output->temporary = NULL;
       output->descriptor = -1;
-      status = sync_directory_of(output->path, error);
+      sync_directory_of(output->path);
     }
   }
   tsr_output_close(output);
@@ -589,9 +588,9 @@ tsr_status tsr_staging_commit(tsr_staging *staging, tsr_error *error) {
     tsr_staging_discard(staging);
     return status;
   }
-  tsr_status status = sync_directory_of(staging->final_path, error);
+  sync_directory_of(staging->final_path);
   staging_fini(staging);
-  return status;
+  return TSR_OK;
 }
 
 void tsr_staging_discard(tsr_staging *staging) {
