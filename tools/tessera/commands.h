@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every command of tessera, each defined in its own file.
+#ifndef TESSERA_TOOL_COMMANDS_H_
+#define TESSERA_TOOL_COMMANDS_H_
+
+#include "common/cli.h"
+
+extern const tsr_tool tsr_tool_tessera;
+
+#endif  // TESSERA_TOOL_COMMANDS_H_

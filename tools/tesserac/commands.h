@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every command of tesserac, each defined in its own file.
+#ifndef TESSERAC_COMMANDS_H_
+#define TESSERAC_COMMANDS_H_
+
+#include "common/cli.h"
+
+extern const tsr_tool tsr_tool_tesserac;
+
+#endif  // TESSERAC_COMMANDS_H_

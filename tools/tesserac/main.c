@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tesserac/commands.h"
+
+int main(int argc, char **argv) {
+  return tsr_cli_main(&tsr_tool_tesserac, argc, argv);
+}
