@@ -4,8 +4,10 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/memory.h"
+#include "compiler/npz.h"
 #include "test.h"
 
 typedef struct matrix {
@@ -312,6 +314,102 @@ static void test_out_of_memory(void) {
   CHECK_EQ(nth, 7);  // mask, entries, tiles, scratch, units, scratch
 }
 
+// ---------------------------------------------------------------------------
+// Files
+
+static const char save_path[] = "mask_test.npz";
+
+static tsr_mask *make_mask(const tsr_mask_tensor *tensors, uint32_t count) {
+  tsr_mask_options options = {.sparsity = 0.25, .threads = 2};
+  tsr_mask *mask = NULL;
+  CHECK_EQ(tsr_mask_create(tensors, count, &options, &mask, NULL), TSR_OK);
+  return mask;
+}
+
+static void check_member(const tsr_npz *npz, const char *name,
+                         const void *expected, size_t size) {
+  tsr_npy array;
+  void *memory = NULL;
+  uint32_t index = 0;
+  CHECK(tsr_npz_find(npz, name, &index));
+  CHECK_EQ(tsr_npz_read(npz, index, &array, &memory, NULL), TSR_OK);
+  CHECK_EQ(array.data_size, size);
+  CHECK(memcmp(array.data, expected, size) == 0);
+  tsr_free(memory);
+}
+
+static void test_save(void) {
+  tsr_mask_tensor tensors[2] = {make_tensor(&some_matrix, 64),
+                                make_tensor(&some_matrix, 48)};
+  tensors[0].name = "a.weight";
+  tensors[1].name = "b.weight";
+  tsr_mask *mask = make_mask(tensors, 2);
+  CHECK_EQ(tsr_mask_save(mask, save_path, "a \"model\"", NULL), TSR_OK);
+  tsr_npz *npz = NULL;
+  CHECK_EQ(tsr_npz_open(save_path, &npz, NULL), TSR_OK);
+  CHECK_EQ(tsr_npz_count(npz), 5);
+  uint8_t bits[64 * 8];
+  for (uint32_t i = 0; i < 2; ++i) {
+    CHECK_EQ(tsr_mask_emit(mask, i, bits, NULL), TSR_OK);
+    check_member(npz, tensors[i].name, bits, tensors[i].rows * 8);
+  }
+  check_member(npz, "b.weight.__shape__", (int64_t[2]){48, 64}, 16);
+  uint32_t index = 0;
+  char *text = NULL;
+  CHECK(tsr_npz_find(npz, "__meta__", &index));
+  CHECK_EQ(tsr_npz_read_text(npz, index, &text, NULL), TSR_OK);
+  CHECK_STR(text,
+            "{\"repo\": \"\", \"base_model\": \"a \\\"model\\\"\", "
+            "\"method\": \"magnitude\", \"variant\": \"one-shot\", "
+            "\"sparsity\": 0.250000, \"pattern\": \"Dense/2:4 tiles\", "
+            "\"format\": \"uint8 numpy.packbits of the row-major [out, in] "
+            "mask, 1 = keep\", \"measured_sparsity\": 0.250000}");
+  tsr_free(text);
+  tsr_npz_close(npz);
+  tsr_mask_destroy(mask);
+  CHECK_EQ(unlink(save_path), 0);
+}
+
+// A save that fails, wherever it does, leaves no file.
+static void test_save_out_of_memory(void) {
+  tsr_mask_tensor tensor = make_tensor(&some_matrix, 64);
+  tsr_mask *mask = make_mask(&tensor, 1);
+  uint64_t failures = 0;
+  uint64_t nth = 0;
+  uint64_t used;
+  do {
+    (void)tsr_memory_fail_at(++nth);
+    tsr_error error = {0};
+    tsr_status status = tsr_mask_save(mask, save_path, "m", &error);
+    used = tsr_memory_fail_at(0);
+    if (status == TSR_OK) {  // some memory is only nice to have
+      CHECK_EQ(unlink(save_path), 0);
+    } else {
+      ++failures;
+      CHECK_EQ(status, TSR_OUT_OF_MEMORY);
+      CHECK(access(save_path, F_OK) != 0);
+    }
+  } while (used >= nth);
+  CHECK(failures >= 5);
+  tsr_mask_destroy(mask);
+}
+
+static void test_save_cancelled(void) {
+  tsr_mask_tensor tensor = make_tensor(&some_matrix, 64);
+  uint64_t left = 64 * 64 + 1000;
+  tsr_mask_options options = {
+      .sparsity = 0.25, .progress = stop_after, .progress_context = &left};
+  tsr_mask *mask = NULL;
+  tsr_error error = {0};
+  CHECK_EQ(tsr_mask_create(&tensor, 1, &options, &mask, NULL), TSR_OK);
+  CHECK_EQ(tsr_mask_save(mask, save_path, "m", &error), TSR_CANCELLED);
+  CHECK(access(save_path, F_OK) != 0);
+  error = (tsr_error){0};
+  left = 1000000;
+  CHECK_EQ(tsr_mask_save(mask, "no/such/folder/m.npz", "m", &error), TSR_IO);
+  tsr_mask_destroy(mask);
+}
+
 int main(void) {
   fill(some_weights, 64 * 64, 7);
   test_by_hand();
@@ -329,5 +427,8 @@ int main(void) {
   test_bad_numbers();
   test_progress_and_cancel();
   test_out_of_memory();
+  test_save();
+  test_save_out_of_memory();
+  test_save_cancelled();
   return test_finish();
 }
