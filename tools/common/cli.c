@@ -24,6 +24,23 @@ const tsr_command *tsr_tool_find(const tsr_tool *tool, const char *name) {
   return NULL;
 }
 
+void tsr_tool_command_names(const tsr_tool *tool,
+                            const char *out_names[TSR_COMMAND_LIMIT + 1]) {
+  size_t count = 0;
+  while (count < TSR_COMMAND_LIMIT && tool->commands[count] != NULL) {
+    out_names[count] = tool->commands[count]->name;
+    ++count;
+  }
+  out_names[count] = NULL;
+}
+
+const char *const tsr_exit_texts[4] = {
+    "success",
+    "the input was read and found wrong; what is wrong was said",
+    "the command line makes no sense",
+    "the machine failed: files, memory, or something that is missing here",
+};
+
 // ---- Messages ---------------------------------------------------------------
 
 static void say(const tsr_cli *cli, tsr_style style, const char *word,
@@ -141,11 +158,8 @@ static int run_command(tsr_cli *cli, int argc, char **argv) {
 }
 
 static int unknown_command(const tsr_cli *cli, const char *word) {
-  enum { LIMIT = 32 };
-  const char *names[LIMIT + 1] = {0};
-  for (size_t i = 0; i < LIMIT && cli->tool->commands[i] != NULL; ++i) {
-    names[i] = cli->tool->commands[i]->name;
-  }
+  const char *names[TSR_COMMAND_LIMIT + 1];
+  tsr_tool_command_names(cli->tool, names);
   const char *what = word[0] == '-' ? "option" : "command";
   const char *meant = word[0] == '-' ? NULL : tsr_suggest(word, names);
   if (meant != NULL) {

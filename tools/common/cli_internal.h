@@ -42,9 +42,26 @@ void tsr_help_usage(const tsr_tool *tool, const tsr_command *command,
 void tsr_help_man(const tsr_tool *tool, const tsr_command *command,
                   tsr_buffer *out);
 void tsr_help_markdown(const tsr_tool *tool, tsr_buffer *out);
+// Names of the tool's commands, NULL-terminated, for suggestions.
+enum { TSR_COMMAND_LIMIT = 32 };
+void tsr_tool_command_names(const tsr_tool *tool,
+                            const char *out_names[TSR_COMMAND_LIMIT + 1]);
 void tsr_completions_bash(const tsr_tool *tool, tsr_buffer *out);
 void tsr_completions_zsh(const tsr_tool *tool, tsr_buffer *out);
 void tsr_completions_fish(const tsr_tool *tool, tsr_buffer *out);
+
+// A description in pieces: paragraphs to fill, and runs of lines that start
+// with a space, to keep. False at the end.
+typedef struct tsr_prose {
+  const char *text;
+  size_t size;
+  bool kept;
+} tsr_prose;
+
+bool tsr_prose_next(const char **text, tsr_prose *out_piece);
+
+// What the exit codes mean, one text per code; static storage.
+extern const char *const tsr_exit_texts[4];
 
 // Help pieces, as plain text: "-o, --output FILE" and the help with its range,
 // choices and default.

@@ -36,26 +36,35 @@ static void fill(const char *text, size_t size, size_t indent, size_t column,
   tsr_buffer_append_char(out, '\n');
 }
 
-// Paragraphs are filled; lines that start with a space are kept.
+bool tsr_prose_next(const char **text, tsr_prose *out_piece) {
+  const char *begin = *text;
+  while (*begin == '\n') ++begin;
+  if (*begin == '\0') return false;
+  const char *end = begin;
+  out_piece->kept = begin[0] == ' ';
+  while (*end != '\0' && *end != '\n' && (*end == ' ') == out_piece->kept) {
+    end += strcspn(end, "\n");
+    if (*end == '\n') ++end;
+  }
+  *text = end;
+  while (end > begin && end[-1] == '\n') --end;
+  out_piece->text = begin;
+  out_piece->size = (size_t)(end - begin);
+  return true;
+}
+
 static void prose(const char *text, unsigned width, tsr_buffer *out) {
-  while (*text != '\0') {
-    const char *line_end = strchr(text, '\n');
-    size_t size = line_end == NULL ? strlen(text) : (size_t)(line_end - text);
-    if (size == 0 || text[0] == ' ') {
-      tsr_buffer_append(out, text, size);
+  tsr_prose piece;
+  bool first = true;
+  while (tsr_prose_next(&text, &piece)) {
+    if (!first) tsr_buffer_append_char(out, '\n');
+    first = false;
+    if (piece.kept) {
+      tsr_buffer_append(out, piece.text, piece.size);
       tsr_buffer_append_char(out, '\n');
     } else {
-      const char *end = strstr(text, "\n\n");
-      size_t paragraph = end == NULL ? strlen(text) : (size_t)(end - text);
-      const char *kept = strstr(text, "\n ");
-      if (kept != NULL && (size_t)(kept - text) < paragraph) {
-        paragraph = (size_t)(kept - text);
-      }
-      fill(text, paragraph, 0, 0, width, out);
-      size = paragraph;
+      fill(piece.text, piece.size, 0, 0, width, out);
     }
-    text += size;
-    if (*text == '\n') ++text;
   }
 }
 

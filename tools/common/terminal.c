@@ -23,13 +23,17 @@ bool tsr_terminal_is_tty(FILE *stream) {
   return isatty(fileno(stream)) == 1;
 }
 
+bool tsr_terminal_can_draw(FILE *stream) {
+  const char *term = getenv("TERM");
+  return term != NULL && strcmp(term, "dumb") != 0 &&
+         tsr_terminal_is_tty(stream);
+}
+
 bool tsr_terminal_color(FILE *stream, tsr_color_when when) {
   if (when != TSR_COLOR_AUTO) return when == TSR_COLOR_ALWAYS;
   const char *no_color = getenv("NO_COLOR");
   if (no_color != NULL && no_color[0] != '\0') return false;
-  const char *term = getenv("TERM");
-  if (term == NULL || strcmp(term, "dumb") == 0) return false;
-  return tsr_terminal_is_tty(stream);
+  return tsr_terminal_can_draw(stream);
 }
 
 static unsigned from_environment(const char *name, unsigned fallback) {

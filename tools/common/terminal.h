@@ -17,6 +17,8 @@ typedef enum tsr_color_when {
 // AUTO: |stream| is a terminal, TERM is not "dumb", NO_COLOR is unset or empty.
 bool tsr_terminal_color(FILE *stream, tsr_color_when when);
 bool tsr_terminal_is_tty(FILE *stream);
+// A terminal that understands cursor movements (not TERM=dumb).
+bool tsr_terminal_can_draw(FILE *stream);
 // Columns of the terminal; COLUMNS, or 80, where there is none. At least 20.
 unsigned tsr_terminal_width(FILE *stream);
 unsigned tsr_terminal_height(FILE *stream);  // LINES or 24; at least 5

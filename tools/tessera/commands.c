@@ -2,6 +2,7 @@
 #include "tessera/commands.h"
 
 static const tsr_command *const commands[] = {
+    &tsr_command_completions,
     &tsr_command_help,
     NULL,
 };

@@ -3,6 +3,7 @@
 
 // In the order of the work: make a plan, check it, compile it, look at it.
 static const tsr_command *const commands[] = {
+    &tsr_command_completions,
     &tsr_command_help,
     NULL,
 };
