@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads packed tiles of the host family by index formula, element by element:
+// slow, obvious, and sharing nothing with host_pack.c, so that a mistake in one
+// does not hide the same mistake in the other.
+#include <string.h>
+
+#include "compiler/host_pack.h"
+
+typedef struct packed_tile {
+  const uint8_t *bytes;
+  uint32_t rows, columns;                // as stored in the matrix
+  uint32_t padded_rows, padded_columns;  // to multiples of 8 and 4
+} packed_tile;
+
+static uint32_t read_u32(const uint8_t *bytes) {
+  return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 |
+         (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+static uint16_t read_u16(const uint8_t *bytes) {
+  return (uint16_t)(bytes[0] | bytes[1] << 8);
+}
+
+// Rows of the micro-panel that |row| lies in: 32, or what is left.
+static uint64_t micro_rows(const packed_tile *tile, uint32_t row) {
+  uint32_t left = tile->padded_rows - row / 32 * 32;
+  return left < 32 ? left : 32;
+}
+
+static uint16_t dense_element(const packed_tile *tile, uint32_t row,
+                              uint32_t column) {
+  uint64_t before = (uint64_t)(row / 32) * 32 * tile->padded_columns;
+  uint64_t index = before + micro_rows(tile, row) * 4 * (column / 4) +
+                   row % 32 / 8 * 32 + row % 8 * 4 + column % 4;
+  return read_u16(tile->bytes + 2 * index);
+}
+
+// A micro-panel of h rows: h/8 * C/4 masks of 4 bytes, then as many times 32
+// bytes, each part rounded up to 64.
+static uint64_t sparse_part(uint64_t rows, uint32_t columns, uint64_t size) {
+  return (rows / 8 * (columns / 4) * size + 63) / 64 * 64;
+}
+
+static uint32_t sparse_mask(const packed_tile *tile, uint32_t row,
+                            uint32_t column, const uint8_t **out_elements) {
+  uint32_t columns = tile->padded_columns;
+  uint64_t rows = micro_rows(tile, row);
+  const uint8_t *panel = tile->bytes;
+  panel +=
+      row / 32 * (sparse_part(32, columns, 4) + sparse_part(32, columns, 32));
+  uint64_t unit = column / 4 * (rows / 8) + row % 32 / 8;
+  *out_elements = panel + sparse_part(rows, columns, 4) + 32 * unit;
+  return read_u32(panel + 4 * unit);
+}
+
+static uint16_t sparse_element(const packed_tile *tile, uint32_t row,
+                               uint32_t column, uint8_t *out_keep) {
+  const uint8_t *elements;
+  uint32_t mask = sparse_mask(tile, row, column, &elements);
+  unsigned bit = row % 8 * 4 + column % 4;
+  *out_keep = mask >> bit & 1u;
+  if (*out_keep == 0) return 0;
+  int index = __builtin_popcount(mask & ((1u << bit) - 1u));
+  return read_u16(elements + 2 * index);
+}
+
+static tsr_status check_masks(const packed_tile *tile, tsr_error *error) {
+  for (uint32_t row = 0; row < tile->padded_rows; ++row) {
+    for (uint32_t column = 0; column < tile->padded_columns; column += 4) {
+      const uint8_t *elements;
+      uint32_t mask = sparse_mask(tile, row, column, &elements);
+      if (__builtin_popcount(mask >> row % 8 * 4 & 0xfu) != 2) {
+        return tsr_error_set(error, TSR_CORRUPT,
+                             "row %u, column %u: a 2:4 group does not keep 2",
+                             row, column);
+      }
+    }
+  }
+  return TSR_OK;
+}
+
+static bool is_zero(const uint8_t *bytes, uint64_t size) {
+  for (uint64_t i = 0; i < size; ++i) {
+    if (bytes[i] != 0) return false;
+  }
+  return true;
+}
+
+// The gaps behind the masks and the elements of each micro-panel.
+static tsr_status check_gaps(const packed_tile *tile, tsr_error *error) {
+  const uint8_t *part = tile->bytes;
+  for (uint32_t row = 0; row < tile->padded_rows; row += 32) {
+    uint64_t units = micro_rows(tile, row) / 8 * (tile->padded_columns / 4);
+    for (uint64_t size = 4; size <= 32; size += 28) {
+      uint64_t used = units * size;
+      uint64_t rounded = (used + 63) / 64 * 64;
+      if (!is_zero(part + used, rounded - used)) {
+        return tsr_error_set(error, TSR_CORRUPT, "a gap is not zero");
+      }
+      part += rounded;
+    }
+  }
+  return TSR_OK;
+}
+
+static tsr_status unpack_element(const packed_tile *tile, tsr_kind kind,
+                                 uint32_t row, uint32_t column,
+                                 uint16_t *values, uint8_t *keep,
+                                 tsr_error *error) {
+  uint8_t kept = 1;
+  uint16_t value = kind == TSR_KIND_DENSE
+                       ? dense_element(tile, row, column)
+                       : sparse_element(tile, row, column, &kept);
+  if (row < tile->rows && column < tile->columns) {
+    values[(size_t)row * tile->columns + column] = value;
+    keep[(size_t)row * tile->columns + column] = kept;
+  } else if (value != 0) {
+    return tsr_error_set(error, TSR_CORRUPT,
+                         "row %u, column %u: padding is not zero", row, column);
+  }
+  return TSR_OK;
+}
+
+tsr_status tsr_host_unpack_tile(const void *packed, uint32_t rows,
+                                uint32_t columns, tsr_kind kind,
+                                uint16_t *values, uint8_t *keep,
+                                tsr_error *error) {
+  packed_tile tile = {packed, rows, columns, (rows + 7) / 8 * 8,
+                      (columns + 3) / 4 * 4};
+  memset(values, 0, (size_t)rows * columns * sizeof(*values));
+  memset(keep, 0, (size_t)rows * columns);
+  if (kind == TSR_KIND_ZERO) return TSR_OK;
+  tsr_status status = TSR_OK;
+  if (kind == TSR_KIND_SPARSE24) {
+    status = check_masks(&tile, error);
+    if (status == TSR_OK) status = check_gaps(&tile, error);
+  }
+  for (uint32_t row = 0; row < tile.padded_rows; ++row) {
+    for (uint32_t column = 0; column < tile.padded_columns; ++column) {
+      if (status != TSR_OK) return status;
+      status = unpack_element(&tile, kind, row, column, values, keep, error);
+    }
+  }
+  return status;
+}

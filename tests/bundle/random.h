@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small generator (SplitMix64), the same everywhere, so that a failing case
+// can be named by its seed.
+#ifndef TESTS_BUNDLE_RANDOM_H_
+#define TESTS_BUNDLE_RANDOM_H_
+
+#include <stdint.h>
+
+static inline uint64_t random_next(uint64_t *state) {
+  uint64_t z = *state += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return z ^ z >> 31;
+}
+
+static inline uint32_t random_below(uint64_t *state, uint32_t limit) {
+  return (uint32_t)(random_next(state) >> 32) % limit;
+}
+
+// In [-1, 1), a multiple of 2^-23.
+static inline float random_float(uint64_t *state) {
+  return (float)(random_next(state) >> 40) * 0x1p-23f - 1.0f;
+}
+
+#endif  // TESTS_BUNDLE_RANDOM_H_
