@@ -52,8 +52,8 @@ typedef struct tsr_plan_masks {
 
 // One weight matrix in the checkpoint, [rows, columns] = [out, in].
 typedef struct tsr_plan_tensor {
-  const char *name;       // as in the checkpoint, with ".weight"
-  const char *bias_name;  // "" when there is none
+  const char *name;        // as in the checkpoint, with ".weight"
+  const char *bias_name;   // "" when there is none
   uint32_t weights_index;  // into tsr_plan.weights
   uint32_t masks_index;    // into tsr_plan.masks
   // Synthetic weights: the shape; 0 otherwise (the checkpoint knows).
@@ -137,7 +137,7 @@ typedef struct tsr_plan_target {
 } tsr_plan_target;
 
 typedef struct tsr_plan {
-  const char *name;  // of the model; [A-Za-z0-9._-]+
+  const char *name;       // of the model; [A-Za-z0-9._-]+
   const char *directory;  // of the root plan file, for relative paths
   const tsr_plan_weights *weights;
   uint32_t weights_count;

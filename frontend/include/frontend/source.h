@@ -13,6 +13,9 @@ typedef struct tsr_span {
   uint32_t end;
 } tsr_span;
 
+// For a mistake that no text stands for: printed without a place.
+#define TSR_SPAN_NONE ((tsr_span){UINT32_MAX, 0, 0})
+
 // The root plan and everything it includes, in order of opening.
 typedef struct tsr_sources tsr_sources;
 
@@ -24,6 +27,7 @@ typedef struct tsr_location {
   uint32_t column;
 } tsr_location;
 
+// A source that does not exist has an empty path, line 0 and column 0.
 tsr_location tsr_source_locate(const tsr_sources *sources, uint32_t source,
                                uint32_t offset);
 

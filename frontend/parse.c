@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// The entry: reads a plan and what it includes. Problems of the root file are
+// the caller's (a status); problems of an included file are the plan's
+// (diagnostics at the include statement).
+#include "frontend/parse.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "frontend/literal.h"
+#include "frontend/utf8.h"
+
+typedef struct parse_job {
+  tsr_compilation *compilation;
+  uint32_t depth;  // of includes
+  tsr_error *error;
+} parse_job;
+
+// Text that no scanner need see: binary files, other encodings.
+static bool text_is_sane(tsr_diags *diags, const tsr_source *source,
+                         uint32_t index) {
+  const char *nul =
+      source->size == 0 ? NULL : memchr(source->text, '\0', source->size);
+  if (nul != NULL) {
+    uint32_t at = (uint32_t)(nul - source->text);
+    tsr_diag_report(diags, TSR_DIAG_NUL_BYTE, (tsr_span){index, at, at + 1},
+                    "zero byte at offset %u: this is not a text", at);
+    return false;
+  }
+  uint32_t bad = (uint32_t)tsr_utf8_find_invalid(source->text, source->size);
+  if (bad == source->size) return true;
+  tsr_diag_report(diags, TSR_DIAG_BAD_UTF8, (tsr_span){index, bad, bad + 1},
+                  "byte 0x%02x at offset %u is not UTF-8",
+                  (unsigned)(unsigned char)source->text[bad], bad);
+  return false;
+}
+
+static tsr_ast *ast_new(tsr_compilation *compilation, uint32_t index) {
+  tsr_ast *ast = tsr_arena_alloc(&compilation->arena, sizeof(*ast));
+  tsr_node *root = tsr_arena_alloc(&compilation->arena, sizeof(*root));
+  if (ast == NULL || root == NULL) return NULL;
+  root->kind = TSR_NODE_ROOT;
+  root->span = (tsr_span){index, 0, 0};
+  ast->compilation = compilation;
+  ast->source = index;
+  ast->root = root;
+  return ast;
+}
+
+static tsr_status parse_source(parse_job *job, uint32_t index,
+                               tsr_ast **out_ast);
+
+// "directory/name", or |name| when it is absolute or |directory| is empty.
+static const char *join(tsr_arena *arena, const char *directory,
+                        const char *name) {
+  if (name[0] == '/' || directory[0] == '\0') {
+    return tsr_arena_strndup(arena, name, strlen(name));
+  }
+  size_t size = strlen(directory);
+  const char *slash = directory[size - 1] == '/' ? "" : "/";
+  return tsr_arena_printf(arena, "%s%s%s", directory, slash, name);
+}
+
+// The part of |path| before the last '/'; |none| when there is none.
+static const char *directory_of(tsr_arena *arena, const char *path,
+                                const char *none) {
+  const char *slash = strrchr(path, '/');
+  if (slash == NULL) return none;
+  size_t size = (size_t)(slash - path);
+  return tsr_arena_strndup(arena, path, size == 0 ? 1 : size);
+}
+
+static bool is_open(const tsr_sources *sources, const tsr_source_data *data,
+                    uint32_t from) {
+  for (uint32_t i = from; i != UINT32_MAX; i = sources->items[i]->parent) {
+    const tsr_source *source = sources->items[i];
+    if (data->inode != 0 && source->inode == data->inode &&
+        source->device == data->device) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static void report_unreadable(tsr_diags *diags, tsr_span span,
+                              const tsr_error *error) {
+  tsr_diag_code code = error->status == TSR_UNSUPPORTED
+                           ? TSR_DIAG_SOURCE_TOO_LARGE
+                           : TSR_DIAG_INCLUDE_UNREADABLE;
+  tsr_diag_report(diags, code, span, "%s", error->message);
+}
+
+// Opens what |path| names, relative to source |parent|. |*out_index| is
+// UINT32_MAX when a mistake was reported.
+static tsr_status open_include(parse_job *job, uint32_t parent,
+                               const char *path, tsr_span span,
+                               uint32_t *out_index) {
+  tsr_sources *sources = &job->compilation->sources;
+  tsr_arena *arena = &job->compilation->arena;
+  tsr_diags *diags = job->compilation->diags;
+  const tsr_source *from = sources->items[parent];
+  *out_index = UINT32_MAX;
+  const char *base = strcmp(from->directory, ".") == 0 ? "" : from->directory;
+  const char *full = join(arena, base, path);
+  const char *seen = join(arena, from->prefix, path);
+  if (full == NULL || seen == NULL) return tsr_error_out_of_memory(job->error);
+  if (strcmp(full, "-") == 0) full = "./-";
+  tsr_source_data data;
+  tsr_error problem = {0};
+  tsr_status status = tsr_source_read(arena, full, &data, &problem);
+  if (status == TSR_OUT_OF_MEMORY) return tsr_error_out_of_memory(job->error);
+  if (status != TSR_OK) {
+    report_unreadable(diags, span, &problem);
+    return TSR_OK;
+  }
+  if (is_open(sources, &data, parent)) {
+    tsr_diag_report(diags, TSR_DIAG_INCLUDE_CYCLE, span, "%s includes itself",
+                    full);
+    return TSR_OK;
+  }
+  tsr_source *source = tsr_sources_add(sources, full, &data, out_index);
+  if (source == NULL) return tsr_error_out_of_memory(job->error);
+  source->parent = parent;
+  source->directory = directory_of(arena, full, ".");
+  source->prefix = directory_of(arena, seen, "");
+  bool whole = source->directory != NULL && source->prefix != NULL;
+  return whole ? TSR_OK : tsr_error_out_of_memory(job->error);
+}
+
+static tsr_status include(parse_job *job, uint32_t parent, tsr_node *node) {
+  tsr_compilation *compilation = job->compilation;
+  tsr_span span = node->first->span;
+  if (job->depth == TSR_INCLUDE_DEPTH_MAX ||
+      compilation->sources.count == TSR_SOURCE_COUNT_MAX) {
+    tsr_diag_report(compilation->diags, TSR_DIAG_INCLUDE_LIMIT, span,
+                    job->depth == TSR_INCLUDE_DEPTH_MAX
+                        ? "includes nested too deep"
+                        : "too many included files");
+    return TSR_OK;
+  }
+  const char *path;
+  bool good;
+  if (!tsr_literal_plain(compilation, node->first, &path, &good)) {
+    return tsr_error_out_of_memory(job->error);
+  }
+  if (!good) return TSR_OK;
+  uint32_t index;
+  tsr_status status = open_include(job, parent, path, span, &index);
+  if (status != TSR_OK || index == UINT32_MAX) return status;
+  ++job->depth;
+  status = parse_source(job, index, &node->included);
+  --job->depth;
+  return status;
+}
+
+static tsr_status parse_source(parse_job *job, uint32_t index,
+                               tsr_ast **out_ast) {
+  tsr_compilation *compilation = job->compilation;
+  tsr_ast *ast = ast_new(compilation, index);
+  *out_ast = ast;
+  if (ast == NULL) return tsr_error_out_of_memory(job->error);
+  const tsr_source *source = tsr_sources_get(&compilation->sources, index);
+  if (!text_is_sane(compilation->diags, source, index)) return TSR_OK;
+  tsr_parser parser = {0};
+  parser.compilation = compilation;
+  parser.source = source;
+  parser.source_index = index;
+  tsr_status status = tsr_parse_run(&parser, job->error);
+  if (status != TSR_OK) return status;
+  if (parser.root != NULL) ast->root = parser.root;
+  ast->tokens = parser.tokens;
+  ast->token_count = parser.token_count;
+  for (tsr_node *node = ast->root->body; node != NULL; node = node->next) {
+    if (node->kind != TSR_NODE_INCLUDE) continue;
+    status = include(job, index, node);
+    if (status != TSR_OK) return status;
+  }
+  return TSR_OK;
+}
+
+static tsr_status parse_root(tsr_compilation *compilation, const char *path,
+                             const char *directory, const tsr_source_data *data,
+                             tsr_ast **out_ast, tsr_error *error) {
+  uint32_t index;
+  const char *kept = tsr_arena_strndup(&compilation->arena, path, strlen(path));
+  tsr_source *source =
+      kept == NULL ? NULL
+                   : tsr_sources_add(&compilation->sources, kept, data, &index);
+  if (source == NULL || directory == NULL) {
+    return tsr_error_out_of_memory(error);
+  }
+  source->directory = directory;
+  parse_job job = {compilation, 0, error};
+  return parse_source(&job, index, out_ast);
+}
+
+tsr_status tsr_parse_file(tsr_compilation *compilation, const char *path,
+                          tsr_ast **out_ast, tsr_error *error) {
+  *out_ast = NULL;
+  tsr_source_data data;
+  tsr_status status = tsr_source_read(&compilation->arena, path, &data, error);
+  if (status != TSR_OK) return status;
+  const char *directory = directory_of(&compilation->arena, path, ".");
+  if (strcmp(path, "-") == 0) path = "<stdin>";
+  return parse_root(compilation, path, directory, &data, out_ast, error);
+}
+
+tsr_status tsr_parse_text(tsr_compilation *compilation, const char *name,
+                          const char *directory, const char *text, size_t size,
+                          tsr_ast **out_ast, tsr_error *error) {
+  *out_ast = NULL;
+  if (size > TSR_SOURCE_SIZE_MAX) {
+    return tsr_error_set(error, TSR_UNSUPPORTED, "%s: a plan may have 64 MiB",
+                         name);
+  }
+  tsr_source_data data = {0};
+  data.text = tsr_arena_alloc(&compilation->arena, size + 2);
+  if (data.text == NULL) return tsr_error_out_of_memory(error);
+  if (size != 0) memcpy(data.text, text, size);
+  data.size = size;
+  const char *kept =
+      tsr_arena_strndup(&compilation->arena, directory, strlen(directory));
+  return parse_root(compilation, name, kept, &data, out_ast, error);
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "frontend/syntax_error.h"
+
+#include <string.h>
+
+#include "base/buffer.h"
+#include "frontend/suggest.h"
+
+enum { EXPECTED_SHOWN_MAX = 6 };
+
+// Classes are named, everything else is quoted.
+static bool is_class(const char *name) {
+  static const char *const classes[] = {
+      "string", "word", "number", "shape", "end of file", "decimal number"};
+  for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); ++i) {
+    if (strcmp(name, classes[i]) == 0) return true;
+  }
+  return false;
+}
+
+static void append_name(tsr_buffer *out, const char *name) {
+  tsr_buffer_printf(out, is_class(name) ? "%s" : "'%s'", name);
+}
+
+static void append_found(tsr_parser *parse, tsr_buffer *out, tsr_span span,
+                         const char *found) {
+  tsr_slice text = tsr_parse_slice(parse, span);
+  if (!is_class(found)) {
+    append_name(out, found);
+  } else if (text.size == 0 || text.size > 40) {
+    tsr_buffer_append_string(out, found);
+  } else if (strcmp(found, "string") == 0) {
+    tsr_buffer_printf(out, "string %.*s", (int)text.size, text.data);
+  } else {
+    tsr_buffer_printf(out, "'%.*s'", (int)text.size, text.data);
+  }
+}
+
+static bool expects(const char *const *expected, uint32_t count,
+                    const char *name) {
+  for (uint32_t i = 0; i < count; ++i) {
+    if (strcmp(expected[i], name) == 0) return true;
+  }
+  return false;
+}
+
+static void append_expected(tsr_buffer *out, const char *const *expected,
+                            uint32_t count) {
+  if (count == 0 || count > EXPECTED_SHOWN_MAX) return;
+  tsr_buffer_append_string(out, ", expected ");
+  for (uint32_t i = 0; i < count; ++i) {
+    if (i != 0) tsr_buffer_append_string(out, i + 1 == count ? " or " : ", ");
+    append_name(out, expected[i]);
+  }
+}
+
+// A word that is none of the expected ones, but near one of them.
+static const char *suggestion(tsr_parser *parse, tsr_span span,
+                              const char *const *expected, uint32_t count) {
+  tsr_slice text = tsr_parse_slice(parse, span);
+  bool wordy = text.size != 0 && ((text.data[0] | 32) >= 'a') &&
+               ((text.data[0] | 32) <= 'z');
+  if (!wordy) return NULL;
+  const char *best = tsr_suggest(text.data, text.size, expected, count);
+  return best == NULL || is_class(best) ? NULL : best;
+}
+
+void tsr_syntax_error(tsr_parser *parse, tsr_span span, const char *found,
+                      const char *const *expected, uint32_t expected_count) {
+  if (parse->stopped || parse->out_of_memory) return;
+  // The scanner has said what is wrong with those.
+  if (strncmp(found, "malformed", 9) == 0) return;
+  tsr_diags *diags = parse->compilation->diags;
+  const char *near = suggestion(parse, span, expected, expected_count);
+  tsr_buffer message;
+  tsr_buffer_init(&message);
+  // A forgotten ';' is best shown where it belongs.
+  bool forgotten = near == NULL && expects(expected, expected_count, ";") &&
+                   parse->previous.end != 0;
+  if (forgotten) {
+    span = (tsr_span){parse->source_index, parse->previous.end,
+                      parse->previous.end};
+    tsr_buffer_append_string(&message, "expected ';' here");
+    if (expected_count <= EXPECTED_SHOWN_MAX && expected_count > 1) {
+      tsr_buffer_append_string(&message, ", or one of");
+      const char *separator = " ";
+      for (uint32_t i = 0; i < expected_count; ++i) {
+        if (strcmp(expected[i], ";") == 0) continue;
+        tsr_buffer_append_string(&message, separator);
+        append_name(&message, expected[i]);
+        separator = ", ";
+      }
+    }
+  } else {
+    tsr_buffer_append_string(&message, "unexpected ");
+    append_found(parse, &message, span, found);
+    if (near != NULL) {
+      tsr_buffer_printf(&message, "; did you mean '%s'?", near);
+    } else {
+      append_expected(&message, expected, expected_count);
+    }
+  }
+  if (message.failed) parse->out_of_memory = true;
+  tsr_diag_report(diags, TSR_DIAG_SYNTAX, span, "%s",
+                  tsr_buffer_text(&message));
+  if (strcmp(found, "end of file") == 0 && parse->depth != 0 &&
+      parse->depth <= TSR_BLOCK_DEPTH_MAX) {
+    tsr_diag_note(diags, parse->open[parse->depth - 1],
+                  "this '{' is not closed");
+  }
+  tsr_buffer_fini(&message);
+}
