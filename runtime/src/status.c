@@ -51,6 +51,13 @@ static bool take(tessera_error *error, tessera_status status, int native) {
   return true;
 }
 
+// A message is one line, whatever names an untrusted bundle has in it.
+static void make_one_line(tessera_error *error) {
+  for (char *c = error->message; *c != '\0'; ++c) {
+    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+  }
+}
+
 tessera_status tsr_fail(tessera_error *error, tessera_status status,
                         const char *format, ...) {
   if (take(error, status, 0)) {
@@ -58,6 +65,7 @@ tessera_status tsr_fail(tessera_error *error, tessera_status status,
     va_start(args, format);
     (void)vsnprintf(error->message, sizeof(error->message), format, args);
     va_end(args);
+    make_one_line(error);
   }
   return status;
 }
@@ -80,6 +88,7 @@ tessera_status tsr_fail_errno(tessera_error *error, tessera_status status,
     (void)vsnprintf(error->message, sizeof(error->message), format, args);
     va_end(args);
     append_description(error);
+    make_one_line(error);
   }
   return status;
 }
@@ -99,4 +108,5 @@ void tsr_fail_prefix(tessera_error *error, const char *format, ...) {
   size_t used = strlen(error->message);
   (void)snprintf(error->message + used, sizeof(error->message) - used, ": %s",
                  tail);
+  make_one_line(error);
 }
