@@ -130,6 +130,18 @@ bool tsr_path_is_directory(const char *path) {
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool tsr_path_is_empty(const char *path) {
+  struct stat info;
+  if (stat(path, &info) != 0) return false;
+  if (!S_ISDIR(info.st_mode)) return S_ISREG(info.st_mode) && !info.st_size;
+  DIR *directory = opendir(path);
+  if (directory == NULL) return false;
+  int entries = 0;
+  while (entries < 3 && readdir(directory) != NULL) ++entries;
+  (void)closedir(directory);
+  return entries < 3;  // "." and ".."
+}
+
 bool tsr_path_is_contained(const char *name) {
   if (name[0] == '\0') return false;
   for (const char *part = name;; ++part) {

@@ -148,6 +148,9 @@ static void test_folders(void) {
   CHECK_EQ(tsr_path_make_directories(at("x/y//z/"), &error), TSR_OK);
   CHECK_EQ(tsr_path_make_directories(at("x/y/z"), &error), TSR_OK);
   CHECK(tsr_path_is_directory(at("x/y/z")));
+  CHECK(tsr_path_is_empty(at("x/y/z")));
+  CHECK(!tsr_path_is_empty(at("x/y")));
+  CHECK(!tsr_path_is_empty(at("x/none")));
   write_text(at("x/y/z/f"), "1");
   write_text(at("outside"), "stays");
   CHECK(symlink(root, at("x/y/up")) == 0);

@@ -78,6 +78,8 @@ char *tsr_path_directory(const char *path);
 const char *tsr_path_name(const char *path);
 bool tsr_path_exists(const char *path);
 bool tsr_path_is_directory(const char *path);
+// A folder without entries, or a file without bytes.
+bool tsr_path_is_empty(const char *path);
 // True when |name| is a relative path that stays below its root: no leading
 // '/', no ".", no "..", no empty component. Use it on names from files.
 bool tsr_path_is_contained(const char *name);
