@@ -32,6 +32,7 @@ static void write_path(const tsr_reader *reader, const tsr_json *node,
   }
 }
 
+TSR_PRINTF(3, 0)
 static void record(tsr_reader *reader, const char *path, const char *format,
                    va_list args) {
   char message[256];

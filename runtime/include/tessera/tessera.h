@@ -10,13 +10,17 @@
 // accept NULL. On failure the out parameter is set to NULL. Strings returned
 // are borrowed from the object they were asked of.
 //
-// Threads: a bundle and its layers are immutable after opening and may be used
+// Threads: a bundle, its layers and a program are immutable and may be used
 // from any number of threads. A device may be used from several threads; runs
 // on it are independent as long as their workspaces and outputs are distinct.
+// On the host, runs of several callers on one device follow one another, each
+// with the whole pool; a device of one thread has no pool, and its runs go on
+// side by side, each in its caller's thread.
 //
 // Errors: every function that can fail returns a tessera_status and fills the
-// caller's tessera_error if one is given. The library never prints, never
-// exits, and treats a bundle as untrusted input.
+// caller's tessera_error if one is given (clearing what an earlier call left).
+// The library never prints, never exits, and treats a bundle as untrusted
+// input.
 #ifndef TESSERA_TESSERA_H_
 #define TESSERA_TESSERA_H_
 
@@ -43,11 +47,11 @@ typedef enum tessera_status {
   TESSERA_CORRUPT = 5,      // the bundle contradicts itself or its checksums
   TESSERA_UNSUPPORTED = 6,  // valid, but not on this machine or in this build
   TESSERA_UNAVAILABLE = 7,  // no driver, no device
-  TESSERA_DEVICE = 8,       // the device reported a failure; native has its code
-  TESSERA_INTERNAL = 9,     // a defect of the library that was caught
+  TESSERA_DEVICE = 8,    // the device reported a failure; native has its code
+  TESSERA_INTERNAL = 9,  // a defect of the library that was caught
 } tessera_status;
 
-// Caller-owned, no allocation. Zero it before the first call.
+// Caller-owned, no allocation.
 typedef struct tessera_error {
   tessera_status status;
   int32_t native;     // errno or the driver's code, or 0
@@ -82,9 +86,9 @@ typedef struct tessera_device_options {
 
 // |name| is "host" ("cuda:N" in builds with the CUDA back end). |options| may
 // be NULL.
-TESSERA_API TESSERA_MUST_USE tessera_status tessera_device_open(
-    const char *name, const tessera_device_options *options,
-    tessera_device **out_device, tessera_error *error);
+TESSERA_API TESSERA_MUST_USE tessera_status
+tessera_device_open(const char *name, const tessera_device_options *options,
+                    tessera_device **out_device, tessera_error *error);
 // Joins the pool. No run may be under way.
 TESSERA_API void tessera_device_close(tessera_device *device);
 // "host (AMD EPYC ..., 2 threads, x86-64-v4-bf16)".
@@ -101,9 +105,9 @@ typedef struct tessera_bundle_options {
 
 // Opens the bundle (a folder or a single file) at |path| and checks all of it
 // before returning. |options| may be NULL.
-TESSERA_API TESSERA_MUST_USE tessera_status tessera_bundle_open(
-    const char *path, const tessera_bundle_options *options,
-    tessera_bundle **out_bundle, tessera_error *error);
+TESSERA_API TESSERA_MUST_USE tessera_status
+tessera_bundle_open(const char *path, const tessera_bundle_options *options,
+                    tessera_bundle **out_bundle, tessera_error *error);
 // No layer of it may be running.
 TESSERA_API void tessera_bundle_close(tessera_bundle *bundle);
 TESSERA_API const char *tessera_bundle_name(const tessera_bundle *bundle);
@@ -148,9 +152,9 @@ typedef struct tessera_layer_info {
   uint32_t token_last;   // kernels accept; UINT32_MAX: no upper end
 } tessera_layer_info;
 
-TESSERA_API TESSERA_MUST_USE tessera_status tessera_layer_query(
-    const tessera_layer *layer, tessera_layer_info *out_info,
-    tessera_error *error);
+TESSERA_API TESSERA_MUST_USE tessera_status
+tessera_layer_query(const tessera_layer *layer, tessera_layer_info *out_info,
+                    tessera_error *error);
 // Kind of each tile (0 zero, 1 sparse24, 2 dense), row-major [panels, columns
 // of tiles]; both counts are written. Borrowed from the bundle.
 TESSERA_API const uint8_t *tessera_layer_tiles(const tessera_layer *layer,
@@ -164,20 +168,20 @@ TESSERA_API const uint8_t *tessera_layer_tiles(const tessera_layer *layer,
 // in prepare; run only launches.
 typedef struct tessera_program tessera_program;
 
-TESSERA_API TESSERA_MUST_USE tessera_status tessera_program_prepare(
-    const tessera_bundle *bundle, tessera_device *device,
-    tessera_program **out_program, tessera_error *error);
+TESSERA_API TESSERA_MUST_USE tessera_status
+tessera_program_prepare(const tessera_bundle *bundle, tessera_device *device,
+                        tessera_program **out_program, tessera_error *error);
 // Before its bundle and its device.
 TESSERA_API void tessera_program_destroy(tessera_program *program);
 // The kernel image in use, "x86-64-v3".
 TESSERA_API const char *tessera_program_variant(const tessera_program *program);
 
 typedef struct tessera_run_args {
-  size_t size;  // sizeof(tessera_run_args)
-  uint32_t token_count;  // N
-  const void *input;     // X [N, K] of input_type
-  int64_t input_stride;  // elements; 0 means K
-  const void *residual;  // [N, output_columns] of output_type, if the layer
+  size_t size;              // sizeof(tessera_run_args)
+  uint32_t token_count;     // N
+  const void *input;        // X [N, K] of input_type
+  int64_t input_stride;     // elements; 0 means K
+  const void *residual;     // [N, output_columns] of output_type, if the layer
   int64_t residual_stride;  // has one; 0 means output_columns
   void *output;             // Y [N, output_columns] of output_type; must not
   int64_t output_stride;    // overlap the inputs, except residual == output
@@ -195,9 +199,9 @@ TESSERA_API TESSERA_MUST_USE tessera_status tessera_layer_workspace(
 
 // Y = activation(X W^T + bias) + residual. Returns when the work is done (host)
 // or enqueued (CUDA). Never allocates.
-TESSERA_API TESSERA_MUST_USE tessera_status tessera_linear_run(
-    const tessera_program *program, const tessera_layer *layer,
-    const tessera_run_args *args, tessera_error *error);
+TESSERA_API TESSERA_MUST_USE tessera_status
+tessera_linear_run(const tessera_program *program, const tessera_layer *layer,
+                   const tessera_run_args *args, tessera_error *error);
 
 // Host, with the caller's own threads: every one of |thread_count| threads
 // calls this with the same |args| and |sync| and its own |thread_index|; the
@@ -207,6 +211,12 @@ TESSERA_API TESSERA_MUST_USE tessera_status tessera_linear_run(
 typedef struct tessera_team {
   uint32_t opaque[16];
 } tessera_team;
+// As tessera_layer_workspace, for a team of |thread_count| threads: the
+// workspace holds some memory for each of them.
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_layer_team_workspace(
+    const tessera_program *program, const tessera_layer *layer,
+    uint32_t token_count, uint32_t thread_count, size_t *out_size,
+    tessera_error *error);
 TESSERA_API TESSERA_MUST_USE tessera_status tessera_linear_run_thread(
     const tessera_program *program, const tessera_layer *layer,
     const tessera_run_args *args, tessera_team *sync, uint32_t thread_index,

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a kind of device must be able to do. Above this line nothing knows the
+// host from a GPU: names, options and run arguments arrive here checked.
+#ifndef RUNTIME_DEVICE_H_
+#define RUNTIME_DEVICE_H_
+
+#include "bundle.h"
+
+// The arguments of a run, checked, strides filled in.
+typedef struct tsr_run {
+  const tessera_layer *layer;
+  uint32_t token_count;
+  const void *input;
+  int64_t input_stride;
+  const void *residual;
+  int64_t residual_stride;
+  void *output;
+  int64_t output_stride;
+  uint8_t *workspace;
+  size_t workspace_size;
+  void *stream;
+} tsr_run;
+
+typedef struct tsr_device_ops {
+  // Device names are "|kind|" or "|kind|:N".
+  const char *kind;
+  // |options| has every field. |index| is N, 0 without one.
+  tessera_status (*open)(uint32_t index, const tessera_device_options *options,
+                         tessera_device **out_device, tessera_error *error);
+  void (*close)(tessera_device *device);
+  tessera_status (*prepare)(const tessera_bundle *bundle,
+                            tessera_device *device,
+                            tessera_program **out_program,
+                            tessera_error *error);
+  void (*destroy)(tessera_program *program);
+  // For exactly |token_count| tokens, or for any number up to it. A count that
+  // no kernel takes is refused.
+  tessera_status (*workspace)(const tessera_program *program,
+                              const tessera_layer *layer, uint32_t token_count,
+                              bool or_fewer, uint32_t thread_count,
+                              size_t *out_size, tessera_error *error);
+  tessera_status (*run)(const tessera_program *program, const tsr_run *run,
+                        tessera_error *error);
+  // NULL where the caller's threads cannot help.
+  tessera_status (*run_thread)(const tessera_program *program,
+                               const tsr_run *run, tessera_team *team,
+                               uint32_t thread_index, uint32_t thread_count,
+                               tessera_error *error);
+} tsr_device_ops;
+
+// The first member of each kind's own structure.
+struct tessera_device {
+  const tsr_device_ops *ops;
+  uint32_t thread_count;
+  char description[192];
+};
+
+struct tessera_program {
+  const tessera_bundle *bundle;
+  tessera_device *device;
+  const char *variant;
+};
+
+extern const tsr_device_ops tsr_host_device_ops;
+
+// run_args.c: checks what a caller gave.
+TESSERA_MUST_USE tessera_status tsr_run_check(const tessera_program *program,
+                                              const tessera_layer *layer,
+                                              const tessera_run_args *args,
+                                              uint32_t thread_count,
+                                              tsr_run *out_run,
+                                              tessera_error *error);
+
+#endif  // RUNTIME_DEVICE_H_
