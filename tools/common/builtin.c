@@ -21,7 +21,7 @@ static int run_help(tsr_cli *cli) {
     if (command == NULL) {
       const char *names[TSR_COMMAND_LIMIT + 1];
       tsr_tool_command_names(cli->tool, names);
-      const char *meant = tsr_suggest(word, names);
+      const char *meant = tsr_suggest_word(word, names);
       return tsr_cli_usage_error(cli, "unknown command '%s'%s%s%s", word,
                                  meant == NULL ? "" : "; did you mean '",
                                  meant == NULL ? "" : meant,

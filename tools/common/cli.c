@@ -12,6 +12,7 @@
 #include "common/cli_internal.h"
 #include "common/interrupt.h"
 #include "common/terminal.h"
+#include "frontend/suggest.h"
 
 const char *tsr_version(void) {
   return TESSERA_VERSION;
@@ -32,6 +33,12 @@ void tsr_tool_command_names(const tsr_tool *tool,
     ++count;
   }
   out_names[count] = NULL;
+}
+
+const char *tsr_suggest_word(const char *word, const char *const *words) {
+  uint32_t count = 0;
+  while (words[count] != NULL) ++count;
+  return tsr_suggest(word, (uint32_t)strlen(word), words, count);
 }
 
 const char *const tsr_exit_texts[4] = {
@@ -161,7 +168,7 @@ static int unknown_command(const tsr_cli *cli, const char *word) {
   const char *names[TSR_COMMAND_LIMIT + 1];
   tsr_tool_command_names(cli->tool, names);
   const char *what = word[0] == '-' ? "option" : "command";
-  const char *meant = word[0] == '-' ? NULL : tsr_suggest(word, names);
+  const char *meant = word[0] == '-' ? NULL : tsr_suggest_word(word, names);
   if (meant != NULL) {
     return tsr_cli_usage_error(cli, "unknown command '%s'; did you mean '%s'?",
                                word, meant);

@@ -165,7 +165,7 @@ int tsr_cli_usage_error(const tsr_cli *cli, const char *format, ...)
 int tsr_cli_fail(const tsr_cli *cli, const tsr_error *error);
 
 // The word of |words| (NULL-terminated) that |word| was meant to be, or NULL.
-const char *tsr_suggest(const char *word, const char *const *words);
+const char *tsr_suggest_word(const char *word, const char *const *words);
 
 // ---- Commands that every tool has -------------------------------------------
 

@@ -122,7 +122,7 @@ static int bad_choice(const parser *p, const tsr_option *option,
   for (size_t i = 0; option->choices[i] != NULL; ++i) {
     tsr_buffer_printf(&list, "%s%s", i == 0 ? "" : ", ", option->choices[i]);
   }
-  const char *meant = tsr_suggest(text, option->choices);
+  const char *meant = tsr_suggest_word(text, option->choices);
   int code;
   if (meant != NULL) {
     code = tsr_cli_usage_error(
@@ -254,8 +254,9 @@ static int unknown_option(const parser *p, const char *word, size_t length) {
   names[count] = NULL;
   char name[128];
   (void)snprintf(name, sizeof(name), "%.*s", (int)length, word);
-  const char *meant =
-      name[0] == '-' && name[1] == '-' ? tsr_suggest(name + 2, names) : NULL;
+  const char *meant = name[0] == '-' && name[1] == '-'
+                          ? tsr_suggest_word(name + 2, names)
+                          : NULL;
   if (meant != NULL) {
     return tsr_cli_usage_error(
         p->cli, "unknown option '%s'; did you mean '--%s'?", name, meant);
@@ -371,7 +372,7 @@ static int check_choice(const parser *p, const tsr_positional *row,
   for (size_t i = 0; row->choices[i] != NULL; ++i) {
     if (strcmp(row->choices[i], text) == 0) return TSR_EXIT_OK;
   }
-  const char *meant = tsr_suggest(text, row->choices);
+  const char *meant = tsr_suggest_word(text, row->choices);
   if (meant != NULL) {
     return tsr_cli_usage_error(p->cli, "unknown %s '%s'; did you mean '%s'?",
                                row->name, text, meant);

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#undef _GNU_SOURCE
-#define _GNU_SOURCE  // wcwidth
 #include "common/terminal.h"
 
 #include <langinfo.h>
@@ -9,7 +7,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-#include <wchar.h>
+
+#include "frontend/utf8.h"
 
 void tsr_locale_init(void) {
   (void)setlocale(LC_CTYPE, "");
@@ -72,39 +71,13 @@ const char *tsr_style_code(bool color, tsr_style style) {
   return color ? codes[style] : "";
 }
 
-// Decodes one character; 0 when it is not UTF-8 (overlong forms, surrogates).
-static size_t decode(const unsigned char *text, size_t size, uint32_t *out) {
-  unsigned char c = text[0];
-  *out = c;
-  if (c < 0x80) return 1;
-  size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-  if (c < 0xc2 || c > 0xf4 || length > size) return 0;
-  uint32_t value = c & (0xffu >> (length + 1));
-  for (size_t i = 1; i < length; ++i) {
-    if ((text[i] & 0xc0) != 0x80) return 0;
-    value = value << 6 | (text[i] & 0x3fu);
-  }
-  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (value < least[length] || value > 0x10ffff) return 0;
-  if (value >= 0xd800 && value < 0xe000) return 0;
-  *out = value;
-  return length;
-}
-
-static size_t cells_of(uint32_t character) {
-  if (character < 0x80) return 1;
-  int cells = wcwidth((wchar_t)character);
-  return cells < 0 ? 1 : (size_t)cells;
-}
-
 size_t tsr_text_fit(const char *text, size_t size, size_t cells) {
-  const unsigned char *bytes = (const unsigned char *)text;
   size_t used = 0;
   size_t i = 0;
   while (i < size) {
-    uint32_t character;
-    size_t length = decode(bytes + i, size - i, &character);
-    size_t here = length == 0 ? 1 : cells_of(character);
+    uint32_t code;
+    size_t length = tsr_utf8_decode(text + i, size - i, &code);
+    size_t here = tsr_utf8_width(code);
     if (used + here > cells) break;
     used += here;
     i += length == 0 ? 1 : length;
@@ -113,12 +86,11 @@ size_t tsr_text_fit(const char *text, size_t size, size_t cells) {
 }
 
 size_t tsr_text_width(const char *text, size_t size) {
-  const unsigned char *bytes = (const unsigned char *)text;
   size_t width = 0;
   for (size_t i = 0; i < size;) {
-    uint32_t character;
-    size_t length = decode(bytes + i, size - i, &character);
-    width += length == 0 ? 1 : cells_of(character);
+    uint32_t code;
+    size_t length = tsr_utf8_decode(text + i, size - i, &code);
+    width += tsr_utf8_width(code);
     i += length == 0 ? 1 : length;
   }
   return width;

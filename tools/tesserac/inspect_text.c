@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// tesserac inspect for people: tables of all layers, or one layer in detail.
+#include <string.h>
+
+#include "common/table.h"
+#include "common/terminal.h"
+#include "tesserac/inspection.h"
+
+static const char *dtype_name(tessera_dtype type) {
+  return tsr_dtype_name((tsr_dtype)type);
+}
+
+static void title(const tsr_inspection *inspection, const char *text,
+                  tsr_buffer *out) {
+  bool color = inspection->cli->out_color;
+  tsr_buffer_printf(out, "\n%s%s%s\n", tsr_style_code(color, TSR_STYLE_BOLD),
+                    text, tsr_style_code(color, TSR_STYLE_NONE));
+}
+
+static void render(const tsr_inspection *inspection, tsr_table *table,
+                   tsr_buffer *out) {
+  const tsr_cli *cli = inspection->cli;
+  tsr_error error = {0};
+  if (tsr_table_render(table, cli->utf8, cli->out_color, out, &error) !=
+      TSR_OK) {
+    out->failed = true;
+  }
+  tsr_table_destroy(table);
+}
+
+// "1", "2..16", "17..".
+static void token_range(const json_t *kernel, char text[48]) {
+  uint64_t first = tsr_json_uint_at(kernel, "tokens", 0);
+  uint64_t last = tsr_json_uint_at(kernel, "tokens", 1);
+  if (last == UINT32_MAX) {
+    (void)snprintf(text, 48, "%llu..", (unsigned long long)first);
+  } else if (first == last) {
+    (void)snprintf(text, 48, "%llu", (unsigned long long)first);
+  } else {
+    (void)snprintf(text, 48, "%llu..%llu", (unsigned long long)first,
+                   (unsigned long long)last);
+  }
+}
+
+// "none", "4.10 kB", "4.10 kB + 768 B/token".
+static void need(const json_t *kernel, const char *key, char text[96]) {
+  uint64_t base = tsr_json_uint_at(kernel, key, 0);
+  uint64_t each = tsr_json_uint_at(kernel, key, 1);
+  if (base == 0 && each == 0) {
+    (void)snprintf(text, 96, "none");
+  } else if (each == 0) {
+    (void)snprintf(text, 96, "%s", tsr_format_bytes(base).text);
+  } else if (base == 0) {
+    (void)snprintf(text, 96, "%s/token", tsr_format_bytes(each).text);
+  } else {
+    (void)snprintf(text, 96, "%s + %s/token", tsr_format_bytes(base).text,
+                   tsr_format_bytes(each).text);
+  }
+}
+
+// ---- All layers -------------------------------------------------------------
+
+typedef struct totals {
+  uint64_t tiles[3];
+  uint64_t kept, weights, packed, dense;
+} totals;
+
+static void numbers(tsr_table *table, const totals *sum) {
+  for (int kind = 2; kind >= 0; --kind) {
+    tsr_table_cell(table, "%s", tsr_format_count(sum->tiles[kind]).text);
+  }
+  double weights = sum->weights == 0 ? 1 : (double)sum->weights;
+  double dense = sum->dense == 0 ? 1 : (double)sum->dense;
+  tsr_table_cell(table, "%.1f %%", 100 * (1 - (double)sum->kept / weights));
+  tsr_table_cell(table, "%s", tsr_format_bytes(sum->packed).text);
+  tsr_table_cell(table, "%.1f %%", 100 * (double)sum->packed / dense);
+}
+
+static void layer_row(const tsr_inspection *inspection, uint32_t index,
+                      tsr_table *table, totals *sum) {
+  tessera_layer_info info = tsr_inspection_layer(inspection, index);
+  totals one = {
+      .tiles = {info.zero_tiles, info.sparse24_tiles, info.dense_tiles},
+      .kept = info.kept_weights,
+      .weights = (uint64_t)info.rows * info.columns,
+      .packed = info.packed_bytes,
+      .dense = info.dense_bytes,
+  };
+  tsr_table_cell(table, "%s", info.name);
+  tsr_table_cell(table, "%u x %u", info.rows, info.columns);
+  numbers(table, &one);
+  tsr_table_cell(table, "%u", info.worker_count);
+  for (int kind = 0; kind < 3; ++kind) sum->tiles[kind] += one.tiles[kind];
+  sum->kept += one.kept;
+  sum->weights += one.weights;
+  sum->packed += one.packed;
+  sum->dense += one.dense;
+}
+
+static void layers(const tsr_inspection *inspection, tsr_buffer *out) {
+  static const char *const headers[] = {
+      "<layer",    ">out x in", ">dense",    ">2:4",     ">zero",
+      ">sparsity", ">bytes",    ">of dense", ">workers", NULL};
+  tsr_table *table = tsr_table_create(headers);
+  totals sum = {0};
+  for (uint32_t i = 0; i < inspection->count; ++i) {
+    layer_row(inspection, inspection->first + i, table, &sum);
+  }
+  tsr_table_rule(table);
+  tsr_table_cell(table, "%u %s", inspection->count,
+                 inspection->count == 1 ? "layer" : "layers");
+  tsr_table_cell(table, "%s", "");
+  numbers(table, &sum);
+  tsr_table_cell(table, "%s", "");
+  render(inspection, table, out);
+}
+
+static uint32_t users(const tsr_inspection *inspection, size_t kernel) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < inspection->count; ++i) {
+    const json_t *host =
+        json_object_get(tsr_inspection_json(inspection, i), "host");
+    const json_t *list = json_object_get(host, "kernels");
+    for (size_t k = 0; k < json_array_size(list); ++k) {
+      json_int_t index = json_integer_value(json_array_get(list, k));
+      if (index >= 0 && (size_t)index == kernel) ++count;
+    }
+  }
+  return count;
+}
+
+static void kernels(const tsr_inspection *inspection, tsr_buffer *out) {
+  static const char *const headers[] = {
+      "<kernel",       "<strategy", ">tokens", ">layers", "<scratch per thread",
+      "<packed input", NULL};
+  const json_t *list = json_object_get(inspection->manifest, "kernels");
+  tsr_table *table = tsr_table_create(headers);
+  for (size_t i = 0; i < json_array_size(list); ++i) {
+    const json_t *kernel = json_array_get(list, i);
+    char range[48];
+    char bytes[96];
+    token_range(kernel, range);
+    tsr_table_cell(table, "%s", tsr_json_string(kernel, "name"));
+    tsr_table_cell(table, "%s", tsr_json_string(kernel, "strategy"));
+    tsr_table_cell(table, "%s", range);
+    tsr_table_cell(table, "%u", users(inspection, i));
+    need(kernel, "scratch", bytes);
+    tsr_table_cell(table, "%s", bytes);
+    need(kernel, "packed", bytes);
+    tsr_table_cell(table, "%s", bytes);
+  }
+  render(inspection, table, out);
+}
+
+static void images(const tsr_inspection *inspection, tsr_buffer *out) {
+  static const char *const headers[] = {"<image", "<architecture", ">rank",
+                                        ">bytes", "<needs",        NULL};
+  const json_t *list = json_object_get(inspection->manifest, "images");
+  tsr_table *table = tsr_table_create(headers);
+  for (size_t i = 0; i < json_array_size(list); ++i) {
+    const json_t *image = json_array_get(list, i);
+    const char *required = tsr_json_string(image, "required");
+    tsr_table_cell(table, "%s %s", tsr_json_string(image, "family"),
+                   tsr_json_string(image, "variant"));
+    tsr_table_cell(table, "%s", tsr_json_string(image, "architecture"));
+    tsr_table_cell(
+        table, "%lld",
+        (long long)json_integer_value(json_object_get(image, "rank")));
+    tsr_table_cell(table, "%s",
+                   tsr_format_bytes(tsr_json_uint(image, "size")).text);
+    tsr_table_cell(table, "%s", required[0] == '\0' ? "nothing" : required);
+  }
+  render(inspection, table, out);
+}
+
+void tsr_inspection_tables(const tsr_inspection *inspection, tsr_buffer *out) {
+  const json_t *compiler = json_object_get(inspection->manifest, "compiler");
+  tsr_buffer_printf(out, "%s, made by tesserac %s (%s)\n",
+                    tessera_bundle_name(inspection->bundle),
+                    tsr_json_string(compiler, "version"),
+                    tsr_json_string(compiler, "fingerprint"));
+  title(inspection, "Layers", out);
+  layers(inspection, out);
+  title(inspection, "Kernels", out);
+  kernels(inspection, out);
+  title(inspection, "Images", out);
+  images(inspection, out);
+}
+
+// ---- One layer --------------------------------------------------------------
+
+static void field(tsr_buffer *out, const char *name, const char *format, ...)
+    TSR_PRINTF(3, 4);
+
+static void field(tsr_buffer *out, const char *name, const char *format, ...) {
+  char text[512];
+  va_list args;
+  va_start(args, format);
+  (void)vsnprintf(text, sizeof(text), format, args);
+  va_end(args);
+  tsr_buffer_printf(out, "  %-14s%s\n", name, text);
+}
+
+static void epilogue(const tessera_layer_info *info, tsr_buffer *out) {
+  bool activation = strcmp(info->activation, "none") != 0;
+  bool any = activation || info->has_bias || info->has_residual;
+  field(out, "epilogue", "%s%s%s%s%s%s", any ? "" : "none",
+        info->has_bias ? "bias" : "", info->has_bias && activation ? ", " : "",
+        activation ? info->activation : "",
+        info->has_residual && (info->has_bias || activation) ? ", " : "",
+        info->has_residual ? "residual" : "");
+}
+
+static void bytes(const tessera_layer_info *info, tsr_buffer *out) {
+  double dense = info->dense_bytes == 0 ? 1 : (double)info->dense_bytes;
+  uint64_t weights = (uint64_t)info->rows * info->columns;
+  field(out, "tiles", "%s dense, %s 2:4, %s zero, each %u x %u",
+        tsr_format_count(info->dense_tiles).text,
+        tsr_format_count(info->sparse24_tiles).text,
+        tsr_format_count(info->zero_tiles).text, info->tile_rows,
+        info->tile_columns);
+  field(out, "kept", "%s of %s weights: sparsity %.2f %%",
+        tsr_format_count(info->kept_weights).text,
+        tsr_format_count(weights).text, 100 * tsr_layer_sparsity(info));
+  field(out, "bytes", "%s of %s dense: %.2f %%",
+        tsr_format_count(info->packed_bytes).text,
+        tsr_format_count(info->dense_bytes).text,
+        100 * (double)info->packed_bytes / dense);
+}
+
+static void launches(const tsr_inspection *inspection, const json_t *host,
+                     tsr_buffer *out) {
+  static const char *const headers[] = {">tokens",       "<kernel",
+                                        "<strategy",     "<scratch per thread",
+                                        "<packed input", NULL};
+  const json_t *all = json_object_get(inspection->manifest, "kernels");
+  const json_t *list = json_object_get(host, "kernels");
+  tsr_table *table = tsr_table_create(headers);
+  for (size_t i = 0; i < json_array_size(list); ++i) {
+    json_int_t index = json_integer_value(json_array_get(list, i));
+    const json_t *kernel =
+        index < 0 ? NULL : json_array_get(all, (size_t)index);
+    char range[48];
+    char text[96];
+    token_range(kernel, range);
+    tsr_table_cell(table, "%s", range);
+    tsr_table_cell(table, "%s", tsr_json_string(kernel, "name"));
+    tsr_table_cell(table, "%s", tsr_json_string(kernel, "strategy"));
+    need(kernel, "scratch", text);
+    tsr_table_cell(table, "%s", text);
+    need(kernel, "packed", text);
+    tsr_table_cell(table, "%s", text);
+  }
+  render(inspection, table, out);
+}
+
+void tsr_inspection_details(const tsr_inspection *inspection, tsr_buffer *out) {
+  uint32_t index = inspection->first;
+  tessera_layer_info info = tsr_inspection_layer(inspection, index);
+  const json_t *host =
+      json_object_get(tsr_inspection_json(inspection, index), "host");
+  bool color = inspection->cli->out_color;
+  tsr_buffer_printf(out, "%s%s%s\n", tsr_style_code(color, TSR_STYLE_BOLD),
+                    info.name, tsr_style_code(color, TSR_STYLE_NONE));
+  field(out, "symbol", "%s", info.symbol);
+  field(out, "W", "[%u, %u] %s", info.rows, info.columns,
+        dtype_name(info.weight_type));
+  field(out, "X", "[N, %u] %s", info.columns, dtype_name(info.input_type));
+  field(out, "Y", "[N, %u] %s", info.output_columns,
+        dtype_name(info.output_type));
+  epilogue(&info, out);
+  bytes(&info, out);
+  field(out, "workers", "%u", info.worker_count);
+  field(out, "partial sums", "%llu of %u x N floats",
+        (unsigned long long)tsr_json_uint(host, "partials"), info.tile_rows);
+  title(inspection, "Launches", out);
+  launches(inspection, host, out);
+}
