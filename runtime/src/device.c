@@ -142,6 +142,22 @@ static tessera_status with_layer(tessera_status status,
   return status;
 }
 
+tessera_status tessera_program_copy(const tessera_program *program,
+                                    const tessera_layer *layer,
+                                    tessera_program **out_program,
+                                    tessera_error *error) {
+  tsr_fail_clear(error);
+  if (out_program == NULL) {
+    return tsr_fail(error, TESSERA_INVALID_ARGUMENT, "out_program is NULL");
+  }
+  *out_program = NULL;
+  tessera_status status = check_layer(program, layer, error);
+  if (status == TESSERA_OK) {
+    status = program->device->ops->copy(program, layer, out_program, error);
+  }
+  return with_layer(status, layer, error);
+}
+
 tessera_status tessera_layer_team_workspace(const tessera_program *program,
                                             const tessera_layer *layer,
                                             uint32_t token_count,

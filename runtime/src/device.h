@@ -32,6 +32,9 @@ typedef struct tsr_device_ops {
                             tessera_device *device,
                             tessera_program **out_program,
                             tessera_error *error);
+  tessera_status (*copy)(const tessera_program *program,
+                         const tessera_layer *layer,
+                         tessera_program **out_program, tessera_error *error);
   void (*destroy)(tessera_program *program);
   // For exactly |token_count| tokens, or for any number up to it. A count that
   // no kernel takes is refused.

@@ -171,6 +171,12 @@ typedef struct tessera_program tessera_program;
 TESSERA_API TESSERA_MUST_USE tessera_status
 tessera_program_prepare(const tessera_bundle *bundle, tessera_device *device,
                         tessera_program **out_program, tessera_error *error);
+// A second program that runs |layer| from a private copy of its weights, and
+// every other layer as |program| does. For measurements: copies that take turns
+// make each run read its weights from memory. Destroy it before |program|.
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_program_copy(
+    const tessera_program *program, const tessera_layer *layer,
+    tessera_program **out_program, tessera_error *error);
 // Before its bundle and its device.
 TESSERA_API void tessera_program_destroy(tessera_program *program);
 // The kernel image in use, "x86-64-v3".

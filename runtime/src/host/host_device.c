@@ -28,6 +28,10 @@ typedef struct host_program {
   tessera_program base;
   tsr_loaded_image image;
   tsr_host_functions *functions;  // per kernel of the bundle
+  // A copy borrows image and functions and owns one layer's stream.
+  bool is_copy;
+  const tessera_layer *copied_layer;
+  uint8_t *stream;
 } host_program;
 
 // The structures above start with their base.
@@ -91,8 +95,11 @@ static tessera_status host_open(uint32_t index,
 
 static void host_destroy(tessera_program *program) {
   host_program *host = (host_program *)(void *)program;
-  tsr_image_unload(&host->image);
-  tsr_free(host->functions);
+  if (!host->is_copy) {
+    tsr_image_unload(&host->image);
+    tsr_free(host->functions);
+  }
+  tsr_free(host->stream);
   tsr_free(host);
 }
 
@@ -170,6 +177,31 @@ static tessera_status host_prepare(const tessera_bundle *bundle,
   return status;
 }
 
+static tessera_status host_copy(const tessera_program *program,
+                                const tessera_layer *layer,
+                                tessera_program **out_program,
+                                tessera_error *error) {
+  const host_program *original = as_host_program(program);
+  uint64_t size = layer->host.stream_size;
+  host_program *copy = tsr_calloc(1, sizeof(*copy));
+  if (copy == NULL) return tsr_fail_out_of_memory(error);
+  *copy = *original;
+  copy->is_copy = true;
+  copy->copied_layer = layer;
+  copy->stream =
+      layer->has_host && size <= SIZE_MAX - TSR_HOST_STREAM_SLACK
+          ? tsr_aligned_alloc(4096, (size_t)size + TSR_HOST_STREAM_SLACK)
+          : NULL;
+  if (copy->stream == NULL) {
+    host_destroy(&copy->base);
+    return tsr_fail_out_of_memory(error);
+  }
+  memcpy(copy->stream, layer->host.stream, (size_t)size);
+  memset(copy->stream + size, 0, TSR_HOST_STREAM_SLACK);
+  *out_program = &copy->base;
+  return TESSERA_OK;
+}
+
 // ---- Running ----------------------------------------------------------------
 
 static tessera_status fail_tokens(const tessera_layer *layer,
@@ -236,8 +268,10 @@ static void init_launch(const tessera_program *program, const tsr_run *run,
   uint32_t index = 0;
   const tsr_bundle_kernel *kernel =
       tsr_host_pick_kernel(run->layer, run->token_count, &index);
-  tsr_host_launch_init(run, kernel, &as_host_program(program)->functions[index],
-                       thread_count, out_launch);
+  const host_program *host = as_host_program(program);
+  tsr_host_launch_init(run, kernel, &host->functions[index], thread_count,
+                       out_launch);
+  if (host->copied_layer == run->layer) out_launch->stream = host->stream;
 }
 
 static tessera_status check_stream(const tsr_run *run, tessera_error *error) {
@@ -283,6 +317,7 @@ const tsr_device_ops tsr_host_device_ops = {
     .open = host_open,
     .close = host_close,
     .prepare = host_prepare,
+    .copy = host_copy,
     .destroy = host_destroy,
     .workspace = host_workspace,
     .run = host_run,

@@ -68,6 +68,7 @@ void tsr_host_launch_init(const tsr_run *run, const tsr_bundle_kernel *kernel,
   uint8_t *packed = workspace + size.partials;
   *out_launch = (tsr_host_launch){
       .layer = layer,
+      .stream = layer->stream,
       .functions = functions,
       .args = {.tiles = layer->tiles,
                .reductions = layer->reductions,
@@ -139,7 +140,7 @@ static void run(const tsr_host_launch *launch, const tsr_team_place *place,
   uint32_t end = cut(layer, place->index + 1, place->count);
   for (uint32_t i = cut(layer, place->index, place->count); i < end; ++i) {
     const tsr_host_worker *worker = &layer->workers[i];
-    args->stream = layer->stream + worker->stream_offset;
+    args->stream = launch->stream + worker->stream_offset;
     args->segments = layer->segments + worker->segment_first;
     args->segment_count = worker->segment_count;
     if (worker->segment_count != 0) launch->functions->run(args);

@@ -15,6 +15,7 @@ typedef struct tsr_host_functions {
 // Everything a thread needs, prepared once per run.
 typedef struct tsr_host_launch {
   const tsr_host_layer *layer;
+  const uint8_t *stream;  // the layer's, or a copy of it
   const tsr_host_functions *functions;
   tsr_host_args args;  // what all workers have in common
   uint8_t *scratch;    // of thread 0; the others' follow
