@@ -2,6 +2,8 @@
 #include "tessera/commands.h"
 
 static const tsr_command *const commands[] = {
+    &tsr_command_run,
+    &tsr_command_info,
     &tsr_command_completions,
     &tsr_command_help,
     NULL,

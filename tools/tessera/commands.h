@@ -5,6 +5,9 @@
 
 #include "common/cli.h"
 
+extern const tsr_command tsr_command_info;
+extern const tsr_command tsr_command_run;
+
 extern const tsr_tool tsr_tool_tessera;
 
 #endif  // TESSERA_TOOL_COMMANDS_H_

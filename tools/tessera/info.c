@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// tessera info: this build, this machine, and which image of a bundle it takes.
+#include <jansson.h>
+#include <string.h>
+
+#include "common/runtime.h"
+#include "common/table.h"
+#include "common/terminal.h"
+#include "runtime/src/host/cpu.h"
+#include "tessera/commands.h"
+
+// What the host's kernels can make use of, in the words of /proc/cpuinfo.
+static const char *const features[] = {
+    "sse4_2",   "avx",      "avx2",         "fma",         "f16c",
+    "bmi1",     "bmi2",     "avx512f",      "avx512bw",    "avx512dq",
+    "avx512vl", "avx512cd", "avx512_vbmi2", "avx512_bf16", "avx512_fp16",
+    "asimd",    "asimdhp",  "bf16",         "sve",         NULL};
+
+static void show_features(const tsr_cli *cli) {
+  char missing[64];
+  (void)fprintf(cli->out, "  features      ");
+  for (size_t i = 0; features[i] != NULL; ++i) {
+    if (tsr_cpu_find_missing(features[i], missing, sizeof(missing))) continue;
+    (void)fprintf(cli->out, " %s", features[i]);
+  }
+  (void)fputc('\n', cli->out);
+}
+
+static int show_machine(const tsr_cli *cli) {
+  tessera_device *device = NULL;
+  tessera_error error = {0};
+  char brand[128];
+  tsr_cpu_brand(brand, sizeof(brand));
+  (void)fprintf(cli->out, "tessera %s\n\nhost\n  processor      %s\n",
+                tessera_version(), brand);
+  (void)fprintf(cli->out, "  architecture   %s, level %s\n",
+                tsr_cpu_architecture(), tsr_cpu_level());
+  show_features(cli);
+  if (tessera_device_open("host", NULL, &device, &error) != TESSERA_OK) {
+    return tsr_cli_fail_runtime(cli, &error);
+  }
+  (void)fprintf(cli->out, "  threads        %u\n",
+                tessera_device_thread_count(device));
+  tessera_device_close(device);
+  memset(&error, 0, sizeof(error));
+  if (tessera_device_open("cuda:0", NULL, &device, &error) == TESSERA_OK) {
+    (void)fprintf(cli->out, "cuda:0\n  %s\n",
+                  tessera_device_description(device));
+    tessera_device_close(device);
+  } else {
+    (void)fprintf(cli->out, "cuda\n  %s\n", error.message);
+  }
+  return TSR_EXIT_OK;
+}
+
+static const char *text_of(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text == NULL ? "" : text;
+}
+
+// Why the image is taken or not. |chosen| is what the runtime took.
+static void verdict(const json_t *image, const char *chosen, char *out,
+                    size_t size) {
+  char missing[64];
+  const char *architecture = text_of(image, "architecture");
+  const char *variant = text_of(image, "variant");
+  if (strcmp(text_of(image, "family"), "host") != 0) {
+    (void)snprintf(out, size, "no: not for the host");
+  } else if (strcmp(architecture, tsr_cpu_architecture()) != 0) {
+    (void)snprintf(out, size, "no: this machine is %s", tsr_cpu_architecture());
+  } else if (tsr_cpu_find_missing(text_of(image, "required"), missing,
+                                  sizeof(missing))) {
+    (void)snprintf(out, size, "no: the processor lacks %s", missing);
+  } else if (chosen != NULL && strcmp(chosen, variant) == 0) {
+    (void)snprintf(out, size, "chosen: the highest rank that fits");
+  } else {
+    (void)snprintf(out, size, "fits");
+  }
+}
+
+static tsr_status images(const tsr_cli *cli, const json_t *list,
+                         const char *chosen, tsr_error *error) {
+  static const char *const headers[] = {"<image", "<architecture", ">rank",
+                                        "<verdict", NULL};
+  tsr_buffer text = {0};
+  tsr_table *table = tsr_table_create(headers);
+  for (size_t i = 0; i < json_array_size(list); ++i) {
+    const json_t *image = json_array_get(list, i);
+    char why[128];
+    verdict(image, chosen, why, sizeof(why));
+    tsr_table_cell(table, "%s %s", text_of(image, "family"),
+                   text_of(image, "variant"));
+    tsr_table_cell(table, "%s", text_of(image, "architecture"));
+    tsr_table_cell(
+        table, "%lld",
+        (long long)json_integer_value(json_object_get(image, "rank")));
+    tsr_table_cell(table, "%s", why);
+  }
+  tsr_status status =
+      tsr_table_render(table, cli->utf8, cli->out_color, &text, error);
+  if (status == TSR_OK) (void)fputs(tsr_buffer_text(&text), cli->out);
+  tsr_table_destroy(table);
+  tsr_buffer_fini(&text);
+  return status;
+}
+
+// Asks the runtime itself, so that the answer is what a run would do.
+static int show_choice(const tsr_cli *cli, const tessera_bundle *bundle) {
+  tessera_device *device = NULL;
+  tessera_program *program = NULL;
+  tessera_error failure = {0};
+  tsr_error error = {0};
+  tessera_status status = tessera_device_open("host", NULL, &device, &failure);
+  if (status == TESSERA_OK) {
+    status = tessera_program_prepare(bundle, device, &program, &failure);
+  }
+  json_t *manifest = json_loads(tessera_bundle_manifest(bundle), 0, NULL);
+  (void)fprintf(cli->out, "\nbundle %s\n", tessera_bundle_name(bundle));
+  tsr_status shown =
+      images(cli, json_object_get(manifest, "images"),
+             program == NULL ? NULL : tessera_program_variant(program), &error);
+  json_decref(manifest);
+  tessera_program_destroy(program);
+  tessera_device_close(device);
+  if (shown != TSR_OK) return tsr_cli_fail(cli, &error);
+  return status == TESSERA_OK ? TSR_EXIT_OK
+                              : tsr_cli_fail_runtime(cli, &failure);
+}
+
+static int run(tsr_cli *cli) {
+  int code = show_machine(cli);
+  if (code != TSR_EXIT_OK || cli->positional_count == 0) return code;
+  const tessera_bundle_options options = {.size = sizeof(options)};
+  tessera_bundle *bundle = NULL;
+  tessera_error error = {0};
+  if (tessera_bundle_open(cli->positionals[0], &options, &bundle, &error) !=
+      TESSERA_OK) {
+    return tsr_cli_fail_runtime(cli, &error);
+  }
+  code = show_choice(cli, bundle);
+  tessera_bundle_close(bundle);
+  return code;
+}
+
+static const tsr_positional positionals[] = {
+    {.name = "BUNDLE",
+     .help = "a bundle whose images to judge",
+     .type = TSR_OPTION_FILE,
+     .maximum = 1},
+    {0}};
+
+static const tsr_example examples[] = {
+    {"tessera info", "the version and the devices"},
+    {"tessera info model.bundle", "also: which image would run here, and why"},
+    {0}};
+
+const tsr_command tsr_command_info = {
+    .name = "info",
+    .summary = "show the version, the devices, and what suits them",
+    .description =
+        "Shows the version, what this machine can compute with, and for a "
+        "bundle which of its images would run here and why.",
+    .positionals = positionals,
+    .examples = examples,
+    .run = run,
+};
