@@ -178,31 +178,37 @@ static tsr_status parse_source(parse_job *job, uint32_t index,
   return TSR_OK;
 }
 
-static tsr_status parse_root(tsr_compilation *compilation, const char *path,
-                             const char *directory, const tsr_source_data *data,
-                             tsr_ast **out_ast, tsr_error *error) {
-  uint32_t index;
+// Registers the root file; |path| "-" is printed as "<stdin>".
+static tsr_status add_root(tsr_compilation *compilation, const char *path,
+                           const char *directory, const tsr_source_data *data,
+                           uint32_t *out_index, tsr_error *error) {
   const char *kept = tsr_arena_strndup(&compilation->arena, path, strlen(path));
+  if (kept == NULL || directory == NULL) return tsr_error_out_of_memory(error);
   tsr_source *source =
-      kept == NULL ? NULL
-                   : tsr_sources_add(&compilation->sources, kept, data, &index);
-  if (source == NULL || directory == NULL) {
-    return tsr_error_out_of_memory(error);
-  }
+      tsr_sources_add(&compilation->sources, kept, data, out_index);
+  if (source == NULL) return tsr_error_out_of_memory(error);
   source->directory = directory;
-  parse_job job = {compilation, 0, error};
-  return parse_source(&job, index, out_ast);
+  return TSR_OK;
 }
 
-tsr_status tsr_parse_file(tsr_compilation *compilation, const char *path,
-                          tsr_ast **out_ast, tsr_error *error) {
-  *out_ast = NULL;
+static tsr_status open_root(tsr_compilation *compilation, const char *path,
+                            uint32_t *out_index, tsr_error *error) {
   tsr_source_data data;
   tsr_status status = tsr_source_read(&compilation->arena, path, &data, error);
   if (status != TSR_OK) return status;
   const char *directory = directory_of(&compilation->arena, path, ".");
   if (strcmp(path, "-") == 0) path = "<stdin>";
-  return parse_root(compilation, path, directory, &data, out_ast, error);
+  return add_root(compilation, path, directory, &data, out_index, error);
+}
+
+tsr_status tsr_parse_file(tsr_compilation *compilation, const char *path,
+                          tsr_ast **out_ast, tsr_error *error) {
+  *out_ast = NULL;
+  uint32_t index;
+  tsr_status status = open_root(compilation, path, &index, error);
+  if (status != TSR_OK) return status;
+  parse_job job = {compilation, 0, error};
+  return parse_source(&job, index, out_ast);
 }
 
 tsr_status tsr_parse_text(tsr_compilation *compilation, const char *name,
@@ -220,5 +226,23 @@ tsr_status tsr_parse_text(tsr_compilation *compilation, const char *name,
   data.size = size;
   const char *kept =
       tsr_arena_strndup(&compilation->arena, directory, strlen(directory));
-  return parse_root(compilation, name, kept, &data, out_ast, error);
+  uint32_t index;
+  tsr_status status = add_root(compilation, name, kept, &data, &index, error);
+  if (status != TSR_OK) return status;
+  parse_job job = {compilation, 0, error};
+  return parse_source(&job, index, out_ast);
+}
+
+tsr_status tsr_parser_open(tsr_compilation *compilation, const char *path,
+                           tsr_parser *out_parser, tsr_error *error) {
+  memset(out_parser, 0, sizeof(*out_parser));
+  uint32_t index;
+  tsr_status status = open_root(compilation, path, &index, error);
+  if (status != TSR_OK) return status;
+  const tsr_source *source = tsr_sources_get(&compilation->sources, index);
+  if (!text_is_sane(compilation->diags, source, index)) return TSR_OK;
+  out_parser->compilation = compilation;
+  out_parser->source = source;
+  out_parser->source_index = index;
+  return TSR_OK;
 }

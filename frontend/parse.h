@@ -45,6 +45,12 @@ void tsr_parse_enter_loop(tsr_parser *parse, tsr_span span);
 void tsr_parse_leave_loop(tsr_parser *parse);
 tsr_slice tsr_parse_slice(const tsr_parser *parse, tsr_span span);
 
+// Reads the file at |path| for scanning. parser->source is NULL when the text
+// is not fit for that (reported).
+TSR_MUST_USE tsr_status tsr_parser_open(tsr_compilation *compilation,
+                                        const char *path,
+                                        tsr_parser *out_parser,
+                                        tsr_error *error);
 // Scans and parses parse->source. Generated code and its glue.
 TSR_MUST_USE tsr_status tsr_parse_run(tsr_parser *parse, tsr_error *error);
 // Scans only, filling parse->tokens.

@@ -39,6 +39,8 @@ void tsr_diag_note(tsr_diags *diags, tsr_span span, const char *format, ...)
 uint32_t tsr_diag_error_count(const tsr_diags *diags);
 uint32_t tsr_diag_warning_count(const tsr_diags *diags);
 
+enum { TSR_ERROR_LIMIT_DEFAULT = 20 };
+
 typedef struct tsr_diag_print_options {
   bool color;
   bool json;             // one JSON array instead of text
