@@ -78,7 +78,7 @@ static bool check_range(application *a, const tsr_plan_rule *rule,
   char last[16] = "";
   if (!is_open) snprintf(last, sizeof(last), "%u", end == 0 ? 0 : end - 1);
   a->valid = false;
-  tsr_diag_report(a->diags, TSR_DIAG_RULE_RANGE, rule->span,
+  tsr_diag_report(a->diags, TSR_DIAG_RULE_OUTSIDE, rule->span,
                   "layer '%s' has %s 0..%u, the rule names %u..%s",
                   a->layer->name, what, extent - 1, begin, last);
   return false;
