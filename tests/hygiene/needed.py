@@ -26,7 +26,8 @@ def exported(path):
         words = line.split()
         if len(words) < 8 or words[4] not in ("GLOBAL", "WEAK"):
             continue
-        if words[6] != "UND" and words[3] in ("FUNC", "OBJECT"):
+        # "ABS" are the names of versions.
+        if words[6] not in ("UND", "ABS") and words[3] in ("FUNC", "OBJECT"):
             names.append(words[7].split("@")[0])
     return names
 

@@ -3,6 +3,8 @@
 
 static const tsr_command *const commands[] = {
     &tsr_command_run,
+    &tsr_command_verify,
+    &tsr_command_bench,
     &tsr_command_info,
     &tsr_command_completions,
     &tsr_command_help,

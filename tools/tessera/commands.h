@@ -5,8 +5,10 @@
 
 #include "common/cli.h"
 
+extern const tsr_command tsr_command_bench;
 extern const tsr_command tsr_command_info;
 extern const tsr_command tsr_command_run;
+extern const tsr_command tsr_command_verify;
 
 extern const tsr_tool tsr_tool_tessera;
 

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+// See contest.h. Each party owns its input, output and copies of the weights;
+// every run takes the next copy, so that weights come from memory while code
+// and schedules stay in the caches.
+#include "contest.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/memory.h"
+#include "reference.h"
+
+enum {
+  COPY_LIMIT = 4096,
+  ROUND_CALLS_MAX = 64,
+  ROUNDS_MIN = 5,
+  PARTY_LIMIT = 4,
+};
+
+static const double round_seconds = 2e-3;
+
+typedef struct party party;
+struct party {
+  // One run, and how long it took.
+  tsr_status (*run)(party *self, double *out_seconds, tsr_error *error);
+  tsr_samples samples;  // seconds of one run
+  tsr_samples ratios;   // this party's round over the first party's
+  double round_median;
+  uint32_t calls;  // per round
+  uint32_t copies;
+  uint32_t next;  // copy
+
+  // A bundle's layer.
+  const tsr_session *session;
+  const tessera_layer *layer;
+  tessera_program **programs;  // owned copies; NULL: the session's own
+  tessera_run_args args;
+  void *input, *residual, *output, *workspace;  // owned
+
+  // The peer.
+  const tsr_peer *peer;
+  tsr_peer_product product;
+  float *weights;  // owned, |copies| matrices
+
+  tsr_bandwidth *bandwidth;
+};
+
+static void party_fini(party *p) {
+  for (uint32_t i = 0; p->programs != NULL && i < p->copies; ++i) {
+    tessera_program_destroy(p->programs[i]);
+  }
+  tsr_free(p->programs);
+  tsr_free(p->input);
+  tsr_free(p->residual);
+  tsr_free(p->output);
+  tsr_free(p->workspace);
+  tsr_free(p->weights);
+  tsr_samples_fini(&p->samples);
+  tsr_samples_fini(&p->ratios);
+}
+
+static uint32_t copies_for(size_t working_set, uint64_t bytes) {
+  if (working_set == 0) return 1;
+  uint64_t copies = working_set / (bytes == 0 ? 1 : bytes) + 2;
+  return copies > COPY_LIMIT ? COPY_LIMIT : (uint32_t)copies;
+}
+
+// ---- A bundle's layer ------------------------------------------------------
+
+static tsr_status run_layer(party *p, double *out_seconds, tsr_error *error) {
+  const tessera_program *program =
+      p->programs == NULL ? p->session->program : p->programs[p->next];
+  p->next = p->next + 1 < p->copies ? p->next + 1 : 0;
+  tessera_error failure = {0};
+  double begin = tsr_clock_now();
+  tessera_status status =
+      tessera_linear_run(program, p->layer, &p->args, &failure);
+  *out_seconds = tsr_clock_now() - begin;
+  return tsr_session_status(status, &failure, error);
+}
+
+// Random elements of |type|, rounded to it. NULL when out of memory.
+static void *random_array(size_t count, tsr_dtype type, uint64_t *state) {
+  void *array = tsr_aligned_alloc(64, count * tsr_dtype_size(type));
+  for (size_t i = 0; array != NULL && i < count; ++i) {
+    tsr_reference_store(array, i, type,
+                        tsr_reference_round(tsr_random_signed(state), type));
+  }
+  return array;
+}
+
+static tsr_status copy_programs(party *p, const tsr_contest_options *options,
+                                const tessera_layer_info *info,
+                                tsr_error *error) {
+  p->copies = 1;
+  if (options->working_set == 0) return TSR_OK;
+  uint32_t count = copies_for(options->working_set, info->packed_bytes);
+  p->programs = tsr_calloc(count, sizeof(*p->programs));
+  if (p->programs == NULL) return tsr_error_out_of_memory(error);
+  p->copies = count;
+  tessera_error failure = {0};
+  tessera_status status = TESSERA_OK;
+  for (uint32_t i = 0; status == TESSERA_OK && i < count; ++i) {
+    status = tessera_program_copy(p->session->program, p->layer,
+                                  &p->programs[i], &failure);
+  }
+  return tsr_session_status(status, &failure, error);
+}
+
+static tsr_status allocate_layer(party *p, const tessera_layer_info *info,
+                                 uint32_t tokens, uint64_t seed,
+                                 tsr_error *error) {
+  uint64_t state = seed;
+  size_t workspace_size = 0;
+  tessera_error failure = {0};
+  tessera_status status = tessera_layer_workspace(
+      p->session->program, p->layer, tokens, &workspace_size, &failure);
+  if (status != TESSERA_OK) return tsr_session_status(status, &failure, error);
+  size_t outputs = (size_t)tokens * info->output_columns;
+  tsr_dtype output_type = (tsr_dtype)info->output_type;
+  p->input = random_array((size_t)tokens * info->columns,
+                          (tsr_dtype)info->input_type, &state);
+  p->output = tsr_aligned_alloc(64, outputs * tsr_dtype_size(output_type));
+  if (workspace_size != 0) {
+    p->workspace = tsr_aligned_alloc(64, workspace_size);
+  }
+  if (info->has_residual) {
+    p->residual = random_array(outputs, output_type, &state);
+  }
+  if (p->input == NULL || p->output == NULL ||
+      (p->workspace == NULL && workspace_size != 0) ||
+      (p->residual == NULL && info->has_residual)) {
+    return tsr_error_out_of_memory(error);
+  }
+  p->args = (tessera_run_args){.size = sizeof(p->args),
+                               .token_count = tokens,
+                               .input = p->input,
+                               .residual = p->residual,
+                               .output = p->output,
+                               .workspace = p->workspace,
+                               .workspace_size = workspace_size};
+  return TSR_OK;
+}
+
+static tsr_status init_layer(party *p, const tsr_contest_options *options,
+                             const tsr_session *session, uint32_t layer,
+                             uint32_t tokens, tsr_error *error) {
+  tessera_layer_info info;
+  p->run = run_layer;
+  p->session = session;
+  p->layer = tessera_bundle_layer(session->bundle, layer);
+  tsr_status status = tsr_session_query(session, layer, &info, error);
+  if (status == TSR_OK) {
+    status = allocate_layer(p, &info, tokens, options->seed, error);
+  }
+  if (status == TSR_OK) status = copy_programs(p, options, &info, error);
+  return status;
+}
+
+// ---- The peer --------------------------------------------------------------
+
+static tsr_status run_peer(party *p, double *out_seconds, tsr_error *error) {
+  (void)error;
+  tsr_peer_product product = p->product;
+  product.weights =
+      p->weights + (size_t)p->next * product.rows * product.columns;
+  p->next = p->next + 1 < p->copies ? p->next + 1 : 0;
+  double begin = tsr_clock_now();
+  tsr_peer_run(p->peer, &product);
+  *out_seconds = tsr_clock_now() - begin;
+  return TSR_OK;
+}
+
+static tsr_status init_peer(party *p, const tsr_contest_options *options,
+                            const tessera_layer_info *info, uint32_t tokens,
+                            tsr_error *error) {
+  uint64_t state = options->seed;
+  size_t weights = (size_t)info->rows * info->columns;
+  p->run = run_peer;
+  p->peer = options->peer;
+  p->copies = copies_for(options->working_set, weights * sizeof(float));
+  float *first = random_array(weights, TSR_DTYPE_F32, &state);
+  p->weights = tsr_aligned_alloc(64, p->copies * weights * sizeof(float));
+  p->input =
+      random_array((size_t)tokens * info->columns, TSR_DTYPE_F32, &state);
+  p->output =
+      tsr_aligned_alloc(64, (size_t)tokens * info->rows * sizeof(float));
+  bool ok = first != NULL && p->weights != NULL && p->input != NULL &&
+            p->output != NULL;
+  for (uint32_t i = 0; ok && i < p->copies; ++i) {
+    memcpy(p->weights + i * weights, first, weights * sizeof(float));
+  }
+  tsr_free(first);
+  p->product = (tsr_peer_product){.rows = info->rows,
+                                  .columns = info->columns,
+                                  .tokens = tokens,
+                                  .input = p->input,
+                                  .output = p->output};
+  return ok ? TSR_OK : tsr_error_out_of_memory(error);
+}
+
+// ---- Plain reading: the "time" is that of one byte. ------------------------
+
+static tsr_status run_read(party *p, double *out_seconds, tsr_error *error) {
+  (void)error;
+  *out_seconds = 1.0 / tsr_bandwidth_sample(p->bandwidth);
+  return TSR_OK;
+}
+
+// ---- Rounds ----------------------------------------------------------------
+
+typedef struct contest {
+  party parties[PARTY_LIMIT];
+  uint32_t count;
+} contest;
+
+// Lets threads of the party before fall asleep.
+static void pause_between(void) {
+  const struct timespec pause = {0, 200000};
+  (void)nanosleep(&pause, NULL);
+}
+
+// Warms up code and page tables, and finds how many runs make a round.
+static tsr_status warm_up(party *p, tsr_error *error) {
+  double begin = tsr_clock_now();
+  double seconds = 0.0;
+  uint32_t calls = 0;
+  tsr_status status = TSR_OK;
+  do {
+    status = p->run(p, &seconds, error);
+    ++calls;
+  } while (status == TSR_OK &&
+           (calls < 3 || tsr_clock_now() - begin < round_seconds));
+  double each = (tsr_clock_now() - begin) / calls;
+  double fit = round_seconds / each;
+  p->calls = fit >= ROUND_CALLS_MAX ? ROUND_CALLS_MAX
+             : fit < 1.0            ? 1
+                                    : (uint32_t)fit;
+  return status;
+}
+
+static tsr_status run_round(party *p, tsr_error *error) {
+  double seconds;
+  size_t first = p->samples.count;
+  pause_between();
+  // The first run wakes the threads and is not counted.
+  tsr_status status = p->calls > 1 ? p->run(p, &seconds, error) : TSR_OK;
+  for (uint32_t i = 0; status == TSR_OK && i < p->calls; ++i) {
+    status = p->run(p, &seconds, error);
+    if (status == TSR_OK) {
+      status = tsr_samples_add(&p->samples, seconds, error);
+    }
+  }
+  if (status == TSR_OK) {
+    p->round_median = tsr_samples_spread(&p->samples, first).median;
+  }
+  return status;
+}
+
+static tsr_status run_rounds(contest *c, double seconds, tsr_error *error) {
+  tsr_status status = TSR_OK;
+  for (uint32_t i = 0; status == TSR_OK && i < c->count; ++i) {
+    status = warm_up(&c->parties[i], error);
+  }
+  double begin = tsr_clock_now();
+  double budget = seconds * c->count;
+  for (uint32_t round = 0; status == TSR_OK; ++round) {
+    if (round >= ROUNDS_MIN && tsr_clock_now() - begin >= budget) break;
+    // A different party opens each round.
+    for (uint32_t i = 0; status == TSR_OK && i < c->count; ++i) {
+      status = run_round(&c->parties[(i + round) % c->count], error);
+    }
+    for (uint32_t i = 1; status == TSR_OK && i < c->count; ++i) {
+      party *p = &c->parties[i];
+      status = tsr_samples_add(
+          &p->ratios, p->round_median / c->parties[0].round_median, error);
+    }
+  }
+  return status;
+}
+
+static tsr_status enter(contest *c, const tsr_contest_options *options,
+                        const tsr_session *session, uint32_t layer,
+                        uint32_t against_layer, uint32_t tokens,
+                        tsr_error *error) {
+  tessera_layer_info info;
+  tsr_status status = tsr_session_query(session, layer, &info, error);
+  if (status == TSR_OK) {
+    status = init_layer(&c->parties[c->count++], options, session, layer,
+                        tokens, error);
+  }
+  if (status == TSR_OK) {
+    party *read = &c->parties[c->count++];
+    read->run = run_read;
+    read->bandwidth = options->bandwidth;
+  }
+  if (status == TSR_OK && options->against != NULL) {
+    status = init_layer(&c->parties[c->count++], options, options->against,
+                        against_layer, tokens, error);
+  }
+  if (status == TSR_OK && options->peer != NULL) {
+    status = init_peer(&c->parties[c->count++], options, &info, tokens, error);
+  }
+  return status;
+}
+
+static void conclude(contest *c, const tsr_contest_options *options,
+                     tsr_contest_result *out) {
+  party *next = &c->parties[2];
+  out->seconds = tsr_samples_spread(&c->parties[0].samples, 0);
+  out->copies = c->parties[0].copies;
+  tsr_spread byte = tsr_samples_spread(&c->parties[1].samples, 0);
+  // The slow tenth of times is the slow tenth of rates.
+  out->read_rate = (tsr_spread){.median = 1.0 / byte.median,
+                                .p10 = 1.0 / byte.p90,
+                                .p90 = 1.0 / byte.p10,
+                                .count = byte.count};
+  if (options->against != NULL) {
+    out->against_seconds = tsr_samples_spread(&next->samples, 0);
+    out->against_ratio = tsr_samples_spread(&next->ratios, 0);
+    ++next;
+  }
+  if (options->peer != NULL) {
+    out->peer_seconds = tsr_samples_spread(&next->samples, 0);
+    out->peer_ratio = tsr_samples_spread(&next->ratios, 0);
+  }
+}
+
+tsr_status tsr_contest_run(const tsr_contest_options *options,
+                           const tsr_session *session, uint32_t layer,
+                           uint32_t against_layer, uint32_t token_count,
+                           tsr_contest_result *out_result, tsr_error *error) {
+  contest c = {.count = 0};
+  memset(out_result, 0, sizeof(*out_result));
+  tsr_status status =
+      enter(&c, options, session, layer, against_layer, token_count, error);
+  if (status == TSR_OK) status = run_rounds(&c, options->seconds, error);
+  if (status == TSR_OK) conclude(&c, options, out_result);
+  for (uint32_t i = 0; i < c.count; ++i) party_fini(&c.parties[i]);
+  return status;
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// See session.h. The manifest was checked by the runtime when it opened the
+// bundle; what is read here is read with the same distrust all the same.
+#include "session.h"
+
+#include <jansson.h>
+#include <string.h>
+
+tsr_status tsr_session_status(tessera_status status, const tessera_error *from,
+                              tsr_error *error) {
+  static const tsr_status statuses[] = {
+      [TESSERA_OK] = TSR_OK,
+      [TESSERA_INVALID_ARGUMENT] = TSR_INVALID_ARGUMENT,
+      [TESSERA_OUT_OF_MEMORY] = TSR_OUT_OF_MEMORY,
+      [TESSERA_IO] = TSR_IO,
+      [TESSERA_NOT_FOUND] = TSR_NOT_FOUND,
+      [TESSERA_CORRUPT] = TSR_CORRUPT,
+      [TESSERA_UNSUPPORTED] = TSR_UNSUPPORTED,
+      [TESSERA_UNAVAILABLE] = TSR_UNSUPPORTED,
+      [TESSERA_DEVICE] = TSR_INTERNAL,
+      [TESSERA_INTERNAL] = TSR_INTERNAL,
+  };
+  if (status == TESSERA_OK) return TSR_OK;
+  tsr_status mapped = (unsigned)status < sizeof(statuses) / sizeof(statuses[0])
+                          ? statuses[status]
+                          : TSR_INTERNAL;
+  (void)tsr_error_set(error, mapped, "%s", from->message);
+  if (error != NULL) error->native = from->native;
+  return mapped;
+}
+
+tsr_status tsr_session_open(const tsr_session_options *options,
+                            tsr_session *out_session, tsr_error *error) {
+  tessera_error failure = {0};
+  tessera_device_options device = {.size = sizeof(device),
+                                   .thread_count = options->thread_count,
+                                   .variant = options->variant};
+  memset(out_session, 0, sizeof(*out_session));
+  tessera_status status =
+      tessera_bundle_open(options->path, NULL, &out_session->bundle, &failure);
+  if (status == TESSERA_OK) {
+    status =
+        tessera_device_open("host", &device, &out_session->device, &failure);
+  }
+  if (status == TESSERA_OK) {
+    status = tessera_program_prepare(out_session->bundle, out_session->device,
+                                     &out_session->program, &failure);
+  }
+  if (status != TESSERA_OK) tsr_session_close(out_session);
+  return tsr_session_status(status, &failure, error);
+}
+
+void tsr_session_close(tsr_session *session) {
+  tessera_program_destroy(session->program);
+  tessera_device_close(session->device);
+  tessera_bundle_close(session->bundle);
+  memset(session, 0, sizeof(*session));
+}
+
+tsr_status tsr_session_query(const tsr_session *session, uint32_t layer,
+                             tessera_layer_info *out_info, tsr_error *error) {
+  tessera_error failure = {0};
+  memset(out_info, 0, sizeof(*out_info));
+  out_info->size = sizeof(*out_info);
+  tessera_status status = tessera_layer_query(
+      tessera_bundle_layer(session->bundle, layer), out_info, &failure);
+  return tsr_session_status(status, &failure, error);
+}
+
+tsr_status tsr_session_find(const tsr_session *session, const char *name,
+                            uint32_t *out_first, uint32_t *out_count,
+                            tsr_error *error) {
+  uint32_t count = tessera_bundle_layer_count(session->bundle);
+  *out_first = 0;
+  *out_count = count;
+  if (name == NULL) return TSR_OK;
+  const tessera_layer *wanted =
+      tessera_bundle_find_layer(session->bundle, name);
+  for (uint32_t i = 0; wanted != NULL && i < count; ++i) {
+    if (tessera_bundle_layer(session->bundle, i) != wanted) continue;
+    *out_first = i;
+    *out_count = 1;
+    return TSR_OK;
+  }
+  return tsr_error_set(error, TSR_NOT_FOUND, "bundle '%s' has no layer '%s'",
+                       tessera_bundle_name(session->bundle), name);
+}
+
+// ---- The manifest ----------------------------------------------------------
+
+static bool read_hash(const json_t *key, const char *name, tsr_hash *out) {
+  const char *text = json_string_value(json_object_get(key, name));
+  return text != NULL && tsr_hash_parse(text, out);
+}
+
+static bool read_kernel(const json_t *root, const json_t *index,
+                        tsr_layer_manifest *out) {
+  json_int_t number = json_integer_value(index);
+  if (number < 0) return false;
+  const json_t *kernel =
+      json_array_get(json_object_get(root, "kernels"), (size_t)number);
+  const json_t *tokens = json_object_get(kernel, "tokens");
+  const char *strategy = json_string_value(json_object_get(kernel, "strategy"));
+  json_int_t first = json_integer_value(json_array_get(tokens, 0));
+  json_int_t last = json_integer_value(json_array_get(tokens, 1));
+  if (strategy == NULL || first < 1 || last < first || last > UINT32_MAX) {
+    return false;
+  }
+  uint32_t i = out->kernel_count++;
+  size_t size = sizeof(out->kernels[i].strategy) - 1;
+  strncpy(out->kernels[i].strategy, strategy, size);
+  out->kernels[i].first = (uint32_t)first;
+  out->kernels[i].last = (uint32_t)last;
+  return true;
+}
+
+static bool read_layer(const json_t *root, uint32_t layer,
+                       tsr_layer_manifest *out) {
+  const json_t *entry = json_array_get(json_object_get(root, "layers"), layer);
+  const json_t *key = json_object_get(entry, "key");
+  const json_t *kernels =
+      json_object_get(json_object_get(entry, "host"), "kernels");
+  size_t limit = sizeof(out->kernels) / sizeof(out->kernels[0]);
+  bool ok = read_hash(key, "weights", &out->weights) &&
+            read_hash(key, "mask", &out->mask) &&
+            json_array_size(kernels) <= limit;
+  for (size_t i = 0; ok && i < json_array_size(kernels); ++i) {
+    ok = read_kernel(root, json_array_get(kernels, i), out);
+  }
+  return ok;
+}
+
+tsr_status tsr_session_manifest(const tsr_session *session, uint32_t layer,
+                                tsr_layer_manifest *out_manifest,
+                                tsr_error *error) {
+  memset(out_manifest, 0, sizeof(*out_manifest));
+  const char *text = tessera_bundle_manifest(session->bundle);
+  json_t *root = json_loads(text, 0, NULL);
+  bool ok = root != NULL && read_layer(root, layer, out_manifest);
+  json_decref(root);
+  if (ok) return TSR_OK;
+  return tsr_error_set(error, TSR_CORRUPT,
+                       "bundle '%s': manifest.json lacks the keys or the "
+                       "kernels of layer %u",
+                       tessera_bundle_name(session->bundle), layer);
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bundle opened on a device and made ready to run, as verify and bench need
+// it, with the runtime's failures in the tools' own words.
+#ifndef TOOLS_TESSERA_SESSION_H_
+#define TOOLS_TESSERA_SESSION_H_
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "base/types.h"
+#include "tessera/tessera.h"
+
+typedef struct tsr_session_options {
+  const char *path;
+  uint32_t thread_count;  // 0: one per core
+  const char *variant;    // NULL: the best that fits
+} tsr_session_options;
+
+typedef struct tsr_session {
+  tessera_device *device;    // owned
+  tessera_bundle *bundle;    // owned
+  tessera_program *program;  // owned
+} tsr_session;
+
+// On failure |*out_session| is zeroed.
+TSR_MUST_USE tsr_status tsr_session_open(const tsr_session_options *options,
+                                         tsr_session *out_session,
+                                         tsr_error *error);
+void tsr_session_close(tsr_session *session);  // a zeroed one is legal
+
+// Records |from| in |error| and returns the status that says the same; TSR_OK
+// for TESSERA_OK.
+tsr_status tsr_session_status(tessera_status status, const tessera_error *from,
+                              tsr_error *error);
+
+// Layers that |name| selects: all for NULL, else the one of that name. False,
+// with |error| set, when there is none.
+TSR_MUST_USE tsr_status tsr_session_find(const tsr_session *session,
+                                         const char *name, uint32_t *out_first,
+                                         uint32_t *out_count, tsr_error *error);
+
+TSR_MUST_USE tsr_status tsr_session_query(const tsr_session *session,
+                                          uint32_t layer,
+                                          tessera_layer_info *out_info,
+                                          tsr_error *error);
+
+// What the tools need from the manifest and the API does not tell.
+typedef struct tsr_layer_manifest {
+  tsr_hash weights;  // key: content of the weights and biases
+  tsr_hash mask;     // key: content of the mask
+  uint32_t kernel_count;
+  struct {
+    char strategy[16];
+    uint32_t first, last;  // tokens, inclusive
+  } kernels[32];
+} tsr_layer_manifest;
+
+TSR_MUST_USE tsr_status tsr_session_manifest(const tsr_session *session,
+                                             uint32_t layer,
+                                             tsr_layer_manifest *out_manifest,
+                                             tsr_error *error);
+
+// splitmix64: a random 64-bit number; |state| is any seed.
+static inline uint64_t tsr_random_next(uint64_t *state) {
+  uint64_t z = *state += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return z ^ z >> 31;
+}
+
+// Uniform in [-1, 1).
+static inline double tsr_random_signed(uint64_t *state) {
+  return (double)(tsr_random_next(state) >> 11) * 0x1p-52 - 1.0;
+}
+
+#endif  // TOOLS_TESSERA_SESSION_H_
