@@ -5,8 +5,18 @@
 
 #include "base/memory.h"
 
+// jansson's own error code calls some failed allocations syntax errors, and
+// some go unnoticed.
+static _Thread_local bool out_of_memory;
+
+static void *allocate(size_t size) {
+  void *memory = tsr_malloc(size);
+  if (memory == NULL) out_of_memory = true;
+  return memory;
+}
+
 static void set_allocator(void) {
-  json_set_alloc_funcs(tsr_malloc, tsr_free);
+  json_set_alloc_funcs(allocate, tsr_free);
 }
 
 tsr_status tsr_json_parse_object(const char *what, const char *text,
@@ -15,12 +25,15 @@ tsr_status tsr_json_parse_object(const char *what, const char *text,
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   (void)pthread_once(&once, set_allocator);
   *out_object = NULL;
+  out_of_memory = false;
   json_error_t problem = {.line = 0};
   json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &problem);
+  // Even a result is not to be trusted then: a key may be lacking.
+  if (out_of_memory) {
+    json_decref(root);
+    return tsr_error_out_of_memory(error);
+  }
   if (root == NULL) {
-    if (json_error_code(&problem) == json_error_out_of_memory) {
-      return tsr_error_out_of_memory(error);
-    }
     return tsr_error_set(error, TSR_CORRUPT, "%s: JSON, line %d, column %d: %s",
                          what, problem.line, problem.column, problem.text);
   }
