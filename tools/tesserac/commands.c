@@ -3,6 +3,8 @@
 
 // In the order of the work: make a plan, check it, compile it, look at it.
 static const tsr_command *const commands[] = {
+    &tsr_command_init,
+    &tsr_command_mask,
     &tsr_command_inspect,
     &tsr_command_explain,
     &tsr_command_completions,

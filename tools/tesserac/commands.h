@@ -6,7 +6,9 @@
 #include "common/cli.h"
 
 extern const tsr_command tsr_command_explain;
+extern const tsr_command tsr_command_init;
 extern const tsr_command tsr_command_inspect;
+extern const tsr_command tsr_command_mask;
 
 extern const tsr_tool tsr_tool_tesserac;
 
