@@ -4,6 +4,8 @@
 // derived bound (reference.h, docs/numerics.md). What a kernel must not touch
 // is poisoned first: outputs and the gaps between their rows with a pattern,
 // gaps between input rows and the workspace with NaN.
+#include "verify.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +14,6 @@
 #include "base/memory.h"
 #include "common/cli.h"
 #include "common/progress.h"
-#include "common/table.h"
-#include "common/terminal.h"
 #include "compiler/import.h"
 #include "frontend/frontend.h"
 #include "reference.h"
@@ -21,7 +21,6 @@
 #include "tessera/commands.h"
 
 enum {
-  TOKEN_LIST_LIMIT = 64,
   TOKEN_LIMIT = 4096,  // larger runs say nothing new
   DEFAULT_LAST_TOKEN = 129,
   INPUT_GAP = 5,   // elements between rows: odd, so that rows start at
@@ -43,19 +42,6 @@ typedef struct verify {
   bool failed;            // a layer is wrong
 } verify;
 
-// What one layer's comparison found.
-typedef struct finding {
-  tessera_layer_info info;
-  uint32_t tokens[TOKEN_LIST_LIMIT];
-  uint32_t token_count;
-  uint32_t columns_compared;
-  double rounded_fraction;  // worst |Y - expected| / bound
-  double original_fraction;
-  double error;  // worst |Y - expected|, rounded weights
-  bool failed;
-  char message[240];  // the first thing that is wrong
-} finding;
-
 // Buffers of one run; Y of every token count is kept for the comparison.
 typedef struct run {
   uint32_t token_count;
@@ -72,14 +58,14 @@ typedef struct layer_check {
   tsr_layer_manifest manifest;
   tsr_probe probe;
   uint32_t token_max;
-  run runs[TOKEN_LIST_LIMIT];
-  finding *found;
+  run runs[TSR_VERIFY_TOKENS];
+  tsr_finding *found;
 } layer_check;
 
-static void fail_layer(finding *found, const char *format, ...)
+static void fail_layer(tsr_finding *found, const char *format, ...)
     TSR_PRINTF(2, 3);
 
-static void fail_layer(finding *found, const char *format, ...) {
+static void fail_layer(tsr_finding *found, const char *format, ...) {
   if (!found->failed) {
     va_list arguments;
     va_start(arguments, format);
@@ -91,10 +77,10 @@ static void fail_layer(finding *found, const char *format, ...) {
 
 // ---- Which token counts ----------------------------------------------------
 
-static void add_tokens(finding *found, uint64_t tokens) {
+static void add_tokens(tsr_finding *found, uint64_t tokens) {
   const tessera_layer_info *info = &found->info;
   if (tokens < info->token_first || tokens > info->token_last ||
-      tokens > TOKEN_LIMIT || found->token_count == TOKEN_LIST_LIMIT) {
+      tokens > TOKEN_LIMIT || found->token_count == TSR_VERIFY_TOKENS) {
     return;
   }
   for (uint32_t i = 0; i < found->token_count; ++i) {
@@ -104,7 +90,8 @@ static void add_tokens(finding *found, uint64_t tokens) {
 }
 
 // Every kernel's first and last count, those beside them, and some between.
-static void default_tokens(const tsr_layer_manifest *manifest, finding *found) {
+static void default_tokens(const tsr_layer_manifest *manifest,
+                           tsr_finding *found) {
   static const uint32_t between[] = {7, 33, 64, 100, DEFAULT_LAST_TOKEN};
   for (uint32_t i = 0; i < manifest->kernel_count; ++i) {
     add_tokens(found, manifest->kernels[i].first);
@@ -120,7 +107,7 @@ static void default_tokens(const tsr_layer_manifest *manifest, finding *found) {
 
 static tsr_status choose_tokens(layer_check *check, tsr_error *error) {
   const tsr_cli *cli = check->verify->cli;
-  finding *found = check->found;
+  tsr_finding *found = check->found;
   if (!tsr_cli_given(cli, "tokens")) {
     default_tokens(&check->manifest, found);
   } else {
@@ -304,7 +291,7 @@ static double fraction_of(double actual, double expected, double bound) {
   return difference / bound;
 }
 
-static void compare_element(finding *found, const run *r, uint32_t token,
+static void compare_element(tsr_finding *found, const run *r, uint32_t token,
                             uint32_t column, double actual,
                             const tsr_expected *expected) {
   double rounded = fraction_of(actual, expected->rounded[token],
@@ -324,7 +311,7 @@ static void compare_element(finding *found, const run *r, uint32_t token,
 
 static void compare_column(layer_check *check, uint32_t column,
                            const tsr_expected *expected) {
-  finding *found = check->found;
+  tsr_finding *found = check->found;
   tsr_dtype type = (tsr_dtype)found->info.output_type;
   for (uint32_t i = 0; i < found->token_count; ++i) {
     const run *r = &check->runs[i];
@@ -356,7 +343,7 @@ static uint32_t sample_size(const layer_check *check) {
 }
 
 static tsr_status compare(layer_check *check, tsr_error *error) {
-  finding *found = check->found;
+  tsr_finding *found = check->found;
   uint32_t all = found->info.output_columns;
   uint32_t samples = sample_size(check);
   uint64_t state = check->verify->seed + 1;
@@ -383,7 +370,7 @@ static tsr_status compare(layer_check *check, tsr_error *error) {
 // ---- One layer -------------------------------------------------------------
 
 static void check_identity(layer_check *check) {
-  finding *found = check->found;
+  tsr_finding *found = check->found;
   const tessera_layer_info *info = &found->info;
   const tsr_plan_layer *plan = check->plan;
   if (strcmp(info->name, plan->name) != 0 ||
@@ -427,7 +414,7 @@ static tsr_status check_grid(layer_check *check) {
 }
 
 static tsr_status run_layer(layer_check *check, tsr_error *error) {
-  finding *found = check->found;
+  tsr_finding *found = check->found;
   tsr_status status = choose_tokens(check, error);
   if (status == TSR_OK) status = make_probe(check, error);
   for (uint32_t i = 0; status == TSR_OK && i < found->token_count; ++i) {
@@ -446,7 +433,7 @@ static tsr_status run_layer(layer_check *check, tsr_error *error) {
   return status;
 }
 
-static tsr_status verify_layer(verify *v, uint32_t index, finding *found,
+static tsr_status verify_layer(verify *v, uint32_t index, tsr_finding *found,
                                tsr_error *error) {
   layer_check check = {.verify = v,
                        .layer = tessera_bundle_layer(v->session.bundle, index),
@@ -533,125 +520,6 @@ static bool plan_matches(const verify *v) {
   return v->plan->layer_count == tessera_bundle_layer_count(v->session.bundle);
 }
 
-// ---- Reports ---------------------------------------------------------------
-
-static void format_tokens(const finding *found, tsr_buffer *out,
-                          const char *separator) {
-  for (uint32_t i = 0; i < found->token_count; ++i) {
-    tsr_buffer_printf(out, "%s%u", i == 0 ? "" : separator, found->tokens[i]);
-  }
-}
-
-static void table_row(tsr_table *table, const finding *found) {
-  const tessera_layer_info *info = &found->info;
-  tsr_buffer tokens;
-  tsr_buffer_init(&tokens);
-  format_tokens(found, &tokens, " ");
-  tsr_table_cell(table, "%s", info->name);
-  tsr_table_cell(table, "%ux%u", info->rows, info->columns);
-  tsr_table_cell(table, "%s", tsr_buffer_text(&tokens));
-  if (found->columns_compared == info->output_columns) {
-    tsr_table_cell(table, "all");
-  } else {
-    tsr_table_cell(table, "%u of %u", found->columns_compared,
-                   info->output_columns);
-  }
-  if (found->columns_compared == 0) {
-    for (int i = 0; i < 3; ++i) tsr_table_cell(table, "-");
-  } else {
-    tsr_table_cell(table, "%.2e", found->error);
-    tsr_table_cell(table, "%.3f", found->rounded_fraction);
-    tsr_table_cell(table, "%.3f", found->original_fraction);
-  }
-  tsr_table_cell(table, "%s", found->failed ? "WRONG" : "ok");
-  tsr_buffer_fini(&tokens);
-}
-
-static tsr_status print_table(const verify *v, const finding *findings,
-                              tsr_buffer *out, tsr_error *error) {
-  static const char *const headers[] = {
-      "<layer",    ">shape",         "<tokens", ">columns", ">worst error",
-      ">of bound", ">incl. weights", "<",       NULL};
-  tsr_table *table = tsr_table_create(headers);
-  for (uint32_t i = 0; i < v->count; ++i) table_row(table, &findings[i]);
-  tsr_status status =
-      tsr_table_render(table, v->cli->utf8, v->cli->out_color, out, error);
-  tsr_table_destroy(table);
-  uint32_t wrong = 0;
-  for (uint32_t i = 0; i < v->count; ++i) {
-    if (!findings[i].failed) continue;
-    ++wrong;
-    tsr_buffer_printf(out, "layer '%s': %s\n", findings[i].info.name,
-                      findings[i].message);
-  }
-  tsr_buffer_printf(out, "%u of %u layers within the bound on %s (%s)\n",
-                    v->count - wrong, v->count,
-                    tessera_device_description(v->session.device),
-                    tessera_program_variant(v->session.program));
-  return status;
-}
-
-static void json_layer(const finding *found, tsr_buffer *out) {
-  const tessera_layer_info *info = &found->info;
-  tsr_buffer_append_string(out, "    {\"name\": ");
-  tsr_buffer_append_json(out, info->name, strlen(info->name));
-  tsr_buffer_printf(out, ", \"rows\": %u, \"columns\": %u, \"tokens\": [",
-                    info->rows, info->columns);
-  format_tokens(found, out, ", ");
-  tsr_buffer_printf(out,
-                    "], \"output_columns\": %u, \"compared\": %u, "
-                    "\"ok\": %s",
-                    info->output_columns, found->columns_compared,
-                    found->failed ? "false" : "true");
-  if (found->columns_compared != 0) {
-    // Infinity is no JSON number; 1e308 says the same.
-    tsr_buffer_printf(out,
-                      ", \"worst_error\": %.9g, \"of_bound\": %.6g, "
-                      "\"of_bound_with_weights\": %.6g",
-                      fmin(found->error, 1e308),
-                      fmin(found->rounded_fraction, 1e308),
-                      fmin(found->original_fraction, 1e308));
-  }
-  if (found->failed) {
-    tsr_buffer_append_string(out, ", \"message\": ");
-    tsr_buffer_append_json(out, found->message, strlen(found->message));
-  }
-  tsr_buffer_append_string(out, "}");
-}
-
-static void print_json(const verify *v, const finding *findings,
-                       tsr_buffer *out) {
-  const char *name = tessera_bundle_name(v->session.bundle);
-  tsr_buffer_append_string(out, "{\n  \"bundle\": ");
-  tsr_buffer_append_json(out, name, strlen(name));
-  tsr_buffer_printf(out, ",\n  \"variant\": \"%s\",\n  \"seed\": %llu,\n",
-                    tessera_program_variant(v->session.program),
-                    (unsigned long long)v->seed);
-  tsr_buffer_printf(out, "  \"ok\": %s,\n  \"layers\": [\n",
-                    v->failed ? "false" : "true");
-  for (uint32_t i = 0; i < v->count; ++i) {
-    json_layer(&findings[i], out);
-    tsr_buffer_append_string(out, i + 1 < v->count ? ",\n" : "\n");
-  }
-  tsr_buffer_append_string(out, "  ]\n}\n");
-}
-
-static tsr_status report(const verify *v, const finding *findings,
-                         tsr_error *error) {
-  tsr_buffer out;
-  tsr_buffer_init(&out);
-  tsr_status status = TSR_OK;
-  if (tsr_cli_given(v->cli, "json")) {
-    print_json(v, findings, &out);
-  } else {
-    status = print_table(v, findings, &out, error);
-  }
-  if (status == TSR_OK) status = tsr_buffer_status(&out, error);
-  if (status == TSR_OK) fputs(tsr_buffer_text(&out), v->cli->out);
-  tsr_buffer_fini(&out);
-  return status;
-}
-
 // ---- The command -----------------------------------------------------------
 
 static uint64_t layer_cost(const verify *v, uint32_t index) {
@@ -663,8 +531,29 @@ static uint64_t layer_cost(const verify *v, uint32_t index) {
   return info.dense_bytes;
 }
 
+static tsr_status report(const verify *v, const tsr_finding *findings,
+                         tsr_error *error) {
+  tsr_verify_report summary = {.session = &v->session,
+                               .findings = findings,
+                               .count = v->count,
+                               .seed = v->seed,
+                               .ok = !v->failed};
+  tsr_buffer out;
+  tsr_buffer_init(&out);
+  tsr_status status = TSR_OK;
+  if (tsr_cli_given(v->cli, "json")) {
+    tsr_verify_print_json(&summary, &out);
+  } else {
+    status = tsr_verify_print_table(&summary, v->cli, &out, error);
+  }
+  if (status == TSR_OK) status = tsr_buffer_status(&out, error);
+  if (status == TSR_OK) fputs(tsr_buffer_text(&out), v->cli->out);
+  tsr_buffer_fini(&out);
+  return status;
+}
+
 static tsr_status verify_layers(verify *v, tsr_error *error) {
-  finding *findings = tsr_calloc(v->count, sizeof(*findings));
+  tsr_finding *findings = tsr_calloc(v->count, sizeof(*findings));
   if (findings == NULL) return tsr_error_out_of_memory(error);
   uint64_t cost = 0;
   for (uint32_t i = 0; i < v->count; ++i) cost += layer_cost(v, v->first + i);
