@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// One to four tokens: the time is that of reading the weights once. They are
+// multiplied as they come from the stream; the sums of a panel stay in the
+// first cache between tiles.
+#include "host.h"
+
+// How far the stream is asked for ahead of its use (docs/host-kernels.md).
+enum { PREFETCH_DISTANCE = 2048 };
+// Instructions of straight-line code that one loop body may have, about.
+enum { BODY_BUDGET = 420 };
+
+typedef struct gemv {
+  const host_micro *micro;
+  uint32_t unit_first, unit_count;
+  uint32_t token_first, token_count;
+  uint32_t weights, masks, x, ahead;  // cursors; x: of the first token
+  uint32_t ahead_size;                // bytes of the stream per quad
+  bool prefetch;
+} gemv;
+
+LLVMValueRef host_gemv_accumulators(host_kernel *k, LLVMValueRef micro_index,
+                                    uint32_t token) {
+  LLVMValueRef base = cg_at_index(&k->e, k->scratch, micro_index,
+                                  (uint64_t)k->tokens * HOST_GEMV_TOKEN_SIZE);
+  return cg_at(&k->e, base, (uint64_t)token * HOST_GEMV_TOKEN_SIZE);
+}
+
+static LLVMValueRef load_x(host_kernel *k, const gemv *g,
+                           const LLVMValueRef *cursors, uint32_t token,
+                           uint32_t quad, bool is_last) {
+  uint32_t valid = is_last ? g->micro->valid : TSR_HOST_QUAD;
+  LLVMValueRef address = cg_at(&k->e, cursors[g->x + token], quad * 8u);
+  LLVMValueRef bits = host_quad_load(k, address, valid);
+  return k->dot ? bits : host_quad_convert(k, bits);
+}
+
+static LLVMValueRef load_unit(host_kernel *k, const gemv *g,
+                              const LLVMValueRef *cursors, uint32_t unit) {
+  cg_emit *e = &k->e;
+  if (g->micro->kind == TSR_KIND_SPARSE24) {
+    return host_expand_unit(k, cg_at(e, cursors[g->masks], unit * 4u),
+                            cg_at(e, cursors[g->weights], unit * 32u));
+  }
+  return cg_load(e, cg_vector(e->i16, 32),
+                 cg_at(e, cursors[g->weights], unit * 64u), 64, "w");
+}
+
+// Dense units, and 2:4 ones that this machine expands.
+static void step_units(host_kernel *k, void *context, host_walk *walk,
+                       const LLVMValueRef *cursors, uint32_t quad,
+                       bool is_last) {
+  const gemv *g = context;
+  LLVMValueRef x[4];
+  if (g->prefetch) {
+    host_prefetch_quad(k, cursors[g->ahead], quad, g->ahead_size);
+  }
+  for (uint32_t t = 0; t < g->token_count; ++t) {
+    x[t] = host_quad_broadcast(k, load_x(k, g, cursors, t, quad, is_last));
+  }
+  LLVMValueRef *acc = walk->accumulators;
+  for (uint32_t u = 0; u < g->unit_count; ++u) {
+    uint32_t unit = quad * g->micro->units + g->unit_first + u;
+    LLVMValueRef w = load_unit(k, g, cursors, unit);
+    for (uint32_t v = 0; v < k->vectors; ++v) {
+      for (uint32_t t = 0; t < g->token_count; ++t, ++acc) {
+        *acc = host_multiply_unit(k, w, v, x[t], *acc);
+      }
+    }
+  }
+}
+
+static uint32_t group_size(const host_kernel *k, uint32_t units_left) {
+  return k->isa.lanes == 16 && units_left >= 2 ? 2 : 1;
+}
+
+static void step_groups(host_kernel *k, void *context, host_walk *walk,
+                        const LLVMValueRef *cursors, uint32_t quad,
+                        bool is_last) {
+  const gemv *g = context;
+  cg_emit *e = &k->e;
+  host_table tables[4];
+  if (g->prefetch) {
+    host_prefetch_quad(k, cursors[g->ahead], quad, g->ahead_size);
+  }
+  for (uint32_t t = 0; t < g->token_count; ++t) {
+    tables[t] = host_quad_table(k, load_x(k, g, cursors, t, quad, is_last));
+  }
+  LLVMValueRef *acc = walk->accumulators;
+  uint32_t units = g->micro->units;
+  for (uint32_t u = 0; u < units;) {
+    uint32_t count = group_size(k, units - u);
+    uint32_t unit = quad * units + u;
+    host_group group =
+        host_group_load(k, count, cg_at(e, cursors[g->masks], unit * 4u),
+                        cg_at(e, cursors[g->weights], unit * 32u));
+    for (uint32_t t = 0; t < g->token_count; ++t, ++acc) {
+      *acc = host_group_multiply(k, &group, &tables[t], *acc);
+    }
+    u += count;
+  }
+}
+
+// Largest power of two of quads whose code stays within the budget.
+static uint32_t choose_chunk(const host_kernel *k, const gemv *g, bool table) {
+  uint32_t per_unit =
+      table ? 3 + 2 * g->token_count : k->vectors * (2 + g->token_count) + 1;
+  if (!table && g->micro->kind == TSR_KIND_SPARSE24) per_unit += 8;
+  uint32_t per_quad = per_unit * g->unit_count + 3 * g->token_count;
+  uint32_t chunk = 32;
+  while (chunk > 2 && chunk * per_quad > BODY_BUDGET) chunk /= 2;
+  return chunk;
+}
+
+static void set_cursors(host_kernel *k, gemv *g, host_walk *walk) {
+  cg_emit *e = &k->e;
+  const host_micro *micro = g->micro;
+  bool sparse = micro->kind == TSR_KIND_SPARSE24;
+  LLVMValueRef values =
+      cg_at(e, micro->stream, sparse ? tsr_host_micro_values(micro) : 0);
+  g->weights = host_cursor(walk, values, micro->units * (sparse ? 32u : 64u));
+  g->masks = host_cursor(walk, micro->stream, micro->units * 4u);
+  g->ahead_size = (uint32_t)(tsr_host_micro_size(micro) / micro->quads);
+  g->ahead = host_cursor(walk, cg_at(e, micro->stream, PREFETCH_DISTANCE),
+                         g->ahead_size);
+  LLVMValueRef x = cg_at_index(e, k->input, micro->column,
+                               (uint64_t)k->spec->tile.columns * 2);
+  g->x = walk->cursor_count;
+  for (uint32_t t = 0; t < g->token_count; ++t) {
+    LLVMValueRef row = LLVMBuildMul(e->builder, k->input_stride,
+                                    cg_i64(e, g->token_first + t), "");
+    (void)host_cursor(walk, cg_at_value(e, x, row), 8);
+  }
+}
+
+// Addresses of the accumulators of this pass, in the order of the steps.
+static void accumulator_addresses(host_kernel *k, const gemv *g, bool table,
+                                  host_walk *walk, LLVMValueRef *out,
+                                  LLVMTypeRef *out_types) {
+  cg_emit *e = &k->e;
+  uint32_t n = 0;
+  uint32_t size = host_acc_size(k);
+  uint32_t units = g->unit_count;
+  for (uint32_t u = 0; u < units;) {
+    uint32_t count = table ? group_size(k, units - u) : 1;
+    for (uint32_t v = 0; v < (table ? 1 : k->vectors); ++v) {
+      for (uint32_t t = 0; t < g->token_count; ++t, ++n) {
+        LLVMValueRef base =
+            host_gemv_accumulators(k, g->micro->index, g->token_first + t);
+        uint32_t offset = table ? HOST_GEMV_DENSE_SIZE + u * 32u
+                                : ((g->unit_first + u) * k->vectors + v) * size;
+        out[n] = cg_at(e, base, offset);
+        out_types[n] = table ? cg_vector(e->f32, 8 * count) : host_acc_type(k);
+      }
+    }
+    u += count;
+  }
+  walk->accumulator_count = n;
+}
+
+static void pass(host_kernel *k, gemv *g, bool table) {
+  host_walk walk = {.name = table ? "gemv.sparse24.table" : "gemv.units"};
+  if (!table && g->micro->kind == TSR_KIND_DENSE) walk.name = "gemv.dense";
+  walk.quads = g->micro->quads;
+  walk.short_last = g->micro->valid != TSR_HOST_QUAD;
+  walk.chunk = choose_chunk(k, g, table);
+  set_cursors(k, g, &walk);
+  LLVMValueRef addresses[HOST_MAX_ACCUMULATORS];
+  LLVMTypeRef types[HOST_MAX_ACCUMULATORS];
+  accumulator_addresses(k, g, table, &walk, addresses, types);
+  for (uint32_t i = 0; i < walk.accumulator_count; ++i) {
+    walk.accumulators[i] = cg_load(&k->e, types[i], addresses[i], 16, "acc");
+  }
+  host_walk_quads(k, &walk, table ? step_groups : step_units, g);
+  for (uint32_t i = 0; i < walk.accumulator_count; ++i) {
+    cg_store(&k->e, walk.accumulators[i], addresses[i], 16);
+  }
+}
+
+// With few registers the micro-panel, by then in the first cache, is gone
+// through several times, for some of its units and tokens each.
+void host_gemv_micro(host_kernel *k, const host_micro *micro) {
+  bool table = k->table && micro->kind == TSR_KIND_SPARSE24;
+  uint32_t budget = k->isa.registers == 32 ? 24 : 8;
+  uint32_t unit_step = 4;
+  uint32_t token_step = k->tokens;
+  if (table) {
+    uint32_t groups = k->isa.lanes == 16 ? 2 : 4;
+    while (token_step * groups > budget) --token_step;
+  } else {
+    while (unit_step > 1 && unit_step * k->vectors * token_step > budget) {
+      unit_step /= 2;
+    }
+    while (token_step > 1 && k->vectors * token_step > budget) --token_step;
+  }
+  for (uint32_t u = 0; u < micro->units; u += unit_step) {
+    for (uint32_t t = 0; t < k->tokens; t += token_step) {
+      gemv g = {.micro = micro, .unit_first = u, .token_first = t};
+      g.unit_count =
+          micro->units - u < unit_step ? micro->units - u : unit_step;
+      g.token_count = k->tokens - t < token_step ? k->tokens - t : token_step;
+      g.prefetch = u == 0 && t == 0;
+      pass(k, &g, table);
+    }
+  }
+}
