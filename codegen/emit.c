@@ -220,9 +220,13 @@ void cg_loop_begin(cg_emit *e, const char *name, LLVMValueRef count,
   loop->before = LLVMGetInsertBlock(e->builder);
   loop->body = block(e, name);
   loop->after = block(e, "after");
-  LLVMValueRef any =
-      LLVMBuildICmp(e->builder, LLVMIntNE, count, LLVMConstNull(e->i64), "");
-  (void)LLVMBuildCondBr(e->builder, any, loop->body, loop->after);
+  if (LLVMIsAConstantInt(count) && LLVMConstIntGetZExtValue(count) != 0) {
+    (void)LLVMBuildBr(e->builder, loop->body);
+  } else {
+    LLVMValueRef any =
+        LLVMBuildICmp(e->builder, LLVMIntNE, count, LLVMConstNull(e->i64), "");
+    (void)LLVMBuildCondBr(e->builder, any, loop->body, loop->after);
+  }
   LLVMPositionBuilderAtEnd(e->builder, loop->body);
   loop->index = LLVMBuildPhi(e->builder, e->i64, "index");
   LLVMValueRef zero = cg_i64(e, 0);

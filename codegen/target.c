@@ -24,10 +24,10 @@
 static const char pipeline[] =
     "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg)";
 
-typedef struct sink {
+typedef struct error_sink {
   unsigned error_count;
   char first[320];
-} sink;
+} error_sink;
 
 typedef struct compilation {
   LLVMContextRef context;
@@ -35,7 +35,7 @@ typedef struct compilation {
   LLVMTargetMachineRef machine;
   const tsr_variant *variant;
   const tsr_kernel *kernel;
-  sink sink;
+  error_sink sink;
 } compilation;
 
 static pthread_once_t targets_once = PTHREAD_ONCE_INIT;
@@ -52,7 +52,7 @@ static void initialize_targets(void) {
 }
 
 static void on_diagnostic(LLVMDiagnosticInfoRef info, void *user_data) {
-  sink *sink = user_data;
+  error_sink *sink = user_data;
   if (LLVMGetDiagInfoSeverity(info) != LLVMDSError) return;
   char *text = LLVMGetDiagInfoDescription(info);
   if (sink->error_count++ == 0) {

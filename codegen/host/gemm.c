@@ -274,9 +274,9 @@ static void pack_token(host_kernel *k, LLVMValueRef source, LLVMValueRef out) {
 static LLVMValueRef token_place(host_kernel *k, LLVMValueRef token) {
   cg_emit *e = &k->e;
   LLVMValueRef size = cg_i64(e, k->tokens);
-  LLVMValueRef block = LLVMBuildUDiv(e->builder, token, size, "block");
+  LLVMValueRef which = LLVMBuildUDiv(e->builder, token, size, "block");
   LLVMValueRef place = LLVMBuildURem(e->builder, token, size, "place");
-  LLVMValueRef out = cg_at_index(e, k->packed, block, x_block_size(k));
+  LLVMValueRef out = cg_at_index(e, k->packed, which, x_block_size(k));
   return cg_at_index(e, out, place, x_quad_size(k));
 }
 
