@@ -474,11 +474,11 @@ uint64_t tsr_output_offset(const tsr_output *output) {
   return output->offset;
 }
 
-tsr_status tsr_output_commit(tsr_output *output, tsr_error *error) {
+static tsr_status commit(tsr_output *output, bool sync, tsr_error *error) {
   tsr_status status = output_flush(output, error);
   if (status == TSR_OK && output->temporary != NULL) {
     // The name must not appear before the bytes are safe.
-    if (fsync(output->descriptor) != 0 ||
+    if ((sync && fsync(output->descriptor) != 0) ||
         rename(output->temporary->path, output->path) != 0) {
       status =
           tsr_error_set_errno(error, errno, "cannot write %s", output->path);
@@ -486,11 +486,19 @@ tsr_status tsr_output_commit(tsr_output *output, tsr_error *error) {
       temporary_forget(output->temporary->path);
       output->temporary = NULL;
       output->descriptor = -1;
-      sync_directory_of(output->path);
+      if (sync) sync_directory_of(output->path);
     }
   }
   tsr_output_close(output);
   return status;
+}
+
+tsr_status tsr_output_commit(tsr_output *output, tsr_error *error) {
+  return commit(output, true, error);
+}
+
+tsr_status tsr_output_commit_unsynced(tsr_output *output, tsr_error *error) {
+  return commit(output, false, error);
 }
 
 void tsr_output_close(tsr_output *output) {

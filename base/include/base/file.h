@@ -39,6 +39,10 @@ TSR_MUST_USE tsr_status tsr_output_align(tsr_output *output, size_t alignment,
 uint64_t tsr_output_offset(const tsr_output *output);
 // Flushes, syncs and renames. The output is closed whatever happens.
 TSR_MUST_USE tsr_status tsr_output_commit(tsr_output *output, tsr_error *error);
+// As above without waiting for the disk: for files that carry their own check
+// and can be made again.
+TSR_MUST_USE tsr_status tsr_output_commit_unsynced(tsr_output *output,
+                                                   tsr_error *error);
 // Discards what was not committed. NULL is ignored.
 void tsr_output_close(tsr_output *output);
 
