@@ -5,6 +5,7 @@
 
 #include "common/cli.h"
 
+extern const tsr_command tsr_command_compile;
 extern const tsr_command tsr_command_explain;
 extern const tsr_command tsr_command_init;
 extern const tsr_command tsr_command_inspect;

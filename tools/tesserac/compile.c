@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+// tesserac compile: the command line, the order of the stages, cleaning up.
+#include "tesserac/compile.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "common/diagnostics.h"
+#include "common/interrupt.h"
+#include "tesserac/commands.h"
+
+// ---- Command line ----------------------------------------------------------
+
+static const char *const stage_names[] = {
+    "parse", "check", "import", "schedule", "pack", "codegen", NULL};
+
+static const char *const emission_names[] = {
+    "tokens", "ast", "plan",    "schedule", "ll",
+    "asm",    "obj", "weights", "header",   NULL};
+
+// The stage that each emission needs, in the order of the bits.
+static const tsr_stage emission_stages[] = {
+    TSR_STAGE_PARSE,    TSR_STAGE_PARSE,   TSR_STAGE_CHECK,
+    TSR_STAGE_SCHEDULE, TSR_STAGE_CODEGEN, TSR_STAGE_CODEGEN,
+    TSR_STAGE_CODEGEN,  TSR_STAGE_PACK,    TSR_STAGE_SCHEDULE};
+
+static const tsr_option options[] = {
+    {.name = "output",
+     .letters = "o",
+     .type = TSR_OPTION_FILE,
+     .value = "PATH",
+     .help = "write the bundle to PATH (default: PLAN with .bundle for .tess); "
+             "with --emit, write files into the folder PATH"},
+    {.name = "jobs",
+     .letters = "j",
+     .type = TSR_OPTION_UINT,
+     .value = "N",
+     .help = "use N threads (default: one per processor)",
+     .minimum = 1,
+     .maximum = TSR_PARALLEL_MAX},
+    {.name = "target",
+     .type = TSR_OPTION_STRING,
+     .value = "VARIANT",
+     .help = "compile for this host variant instead of the plan's targets; "
+             "may be given several times",
+     .repeatable = true},
+    {.name = "single-file",
+     .type = TSR_OPTION_FLAG,
+     .help = "write the bundle as one file instead of a folder"},
+    {.name = "emit",
+     .type = TSR_OPTION_CHOICE_LIST,
+     .value = "KIND,...",
+     .help = "write these instead of a bundle: to standard output, or into "
+             "the folder of -o",
+     .choices = emission_names},
+    {.name = "stop-after",
+     .type = TSR_OPTION_CHOICE,
+     .value = "STAGE",
+     .help = "end after this stage, without a bundle",
+     .choices = stage_names},
+    {.name = "depfile",
+     .letters = "MD",
+     .type = TSR_OPTION_FLAG,
+     .help = "write a Makefile rule with everything that was read to the "
+             "output's name with .d"},
+    {.name = "depfile-name",
+     .letters = "MF",
+     .type = TSR_OPTION_FILE,
+     .value = "FILE",
+     .help = "as -MD, to FILE"},
+    {.name = "cache-dir",
+     .type = TSR_OPTION_DIRECTORY,
+     .value = "DIR",
+     .help = "keep compiled kernels in DIR (default: $TESSERA_CACHE, "
+             "$XDG_CACHE_HOME/tessera, ~/.cache/tessera)"},
+    {.name = "no-cache",
+     .type = TSR_OPTION_FLAG,
+     .help = "neither use the cache of kernels nor the bundle at the output's "
+             "place"},
+    {.name = "why",
+     .type = TSR_OPTION_FLAG,
+     .help = "say for every layer and kernel whether it was made anew, and "
+             "what had changed"},
+    {.name = "linker",
+     .type = TSR_OPTION_STRING,
+     .value = "PROGRAM",
+     .help = "link with PROGRAM (default: $TESSERA_LINKER, ld.lld-22, ld.lld, "
+             "ld)"},
+    {.name = "save-temps",
+     .type = TSR_OPTION_DIRECTORY,
+     .value = "DIR",
+     .help = "keep every kernel's IR, assembly and object in DIR"},
+    {.name = "time-trace",
+     .type = TSR_OPTION_FILE,
+     .value = "FILE",
+     .help = "write what took how long to FILE, for chrome://tracing"},
+    {.name = "verbose",
+     .letters = "v",
+     .type = TSR_OPTION_FLAG,
+     .help = "say what is done"},
+    TSR_OPTIONS_DIAGNOSTICS,
+    {0}};
+
+static const tsr_positional positionals[] = {
+    {.name = "PLAN",
+     .help = "the plan, or - for standard input",
+     .type = TSR_OPTION_FILE,
+     .minimum = 1,
+     .maximum = 1},
+    {0}};
+
+static const tsr_example examples[] = {
+    {"tesserac compile model.tess -o model.bundle", "compile a plan"},
+    {"tesserac compile model.tess --emit=schedule",
+     "see which worker does which tiles"},
+    {"tesserac compile model.tess --emit=ll,asm -o out --target x86-64-v3",
+     "read the code of every kernel"},
+    {"tesserac compile model.tess --why",
+     "see what an incremental compile did again, and why"},
+    {0}};
+
+// PLAN without ".tess", with ".bundle".
+static char *default_output(const char *plan_path) {
+  tsr_buffer path = {0};
+  size_t size = strlen(plan_path);
+  bool suffix = size > 5 && strcmp(plan_path + size - 5, ".tess") == 0;
+  tsr_buffer_append(&path, plan_path, suffix ? size - 5 : size);
+  tsr_buffer_append_string(&path, ".bundle");
+  char *output = path.failed ? NULL : tsr_strdup(path.data);
+  tsr_buffer_fini(&path);
+  return output;
+}
+
+static bool needs_output(const tsr_compile *c) {
+  return c->emit == 0 && c->last == TSR_STAGE_BUNDLE;
+}
+
+static tsr_stage choose_emissions(tsr_compile *c) {
+  tsr_stage last = TSR_STAGE_PARSE;
+  for (uint32_t i = 0; emission_names[i] != NULL; ++i) {
+    if (!tsr_cli_has(c->cli, "emit", emission_names[i])) continue;
+    c->emit |= 1u << i;
+    if (emission_stages[i] > last) last = emission_stages[i];
+  }
+  return c->emit == 0 ? TSR_STAGE_BUNDLE : last;
+}
+
+static tsr_stage stage_of(const char *name) {
+  int stage = 0;
+  while (strcmp(stage_names[stage], name) != 0) ++stage;
+  return (tsr_stage)stage;
+}
+
+static int read_stages(tsr_compile *c) {
+  c->last = choose_emissions(c);
+  const char *stop = tsr_cli_string(c->cli, "stop-after");
+  if (stop == NULL) return TSR_EXIT_OK;
+  tsr_stage wanted = stage_of(stop);
+  if (c->emit != 0 && wanted < c->last) {
+    return tsr_cli_usage_error(c->cli,
+                               "--emit needs the stage %s, which "
+                               "--stop-after=%s leaves out",
+                               stage_names[c->last], stop);
+  }
+  c->last = wanted;
+  return TSR_EXIT_OK;
+}
+
+static int read_output(tsr_compile *c, tsr_error *error) {
+  const char *output = tsr_cli_string(c->cli, "output");
+  bool binary = (c->emit & (TSR_EMISSION_OBJ | TSR_EMISSION_WEIGHTS)) != 0;
+  if (output == NULL && binary) {
+    return tsr_cli_usage_error(
+        c->cli, "--emit=obj and --emit=weights need a folder: give -o");
+  }
+  if (output == NULL && needs_output(c) && strcmp(c->plan_path, "-") == 0) {
+    return tsr_cli_usage_error(c->cli,
+                               "a plan from standard input needs -o PATH");
+  }
+  if (output == NULL && !needs_output(c)) return TSR_EXIT_OK;
+  c->output =
+      output == NULL ? default_output(c->plan_path) : tsr_strdup(output);
+  if (c->output != NULL) return TSR_EXIT_OK;
+  (void)tsr_error_out_of_memory(error);
+  return tsr_cli_fail(c->cli, error);
+}
+
+static int read_options(tsr_compile *c, tsr_error *error) {
+  const tsr_cli *cli = c->cli;
+  c->plan_path = cli->positionals[0];
+  c->threads = tsr_cli_given(cli, "jobs") ? (uint32_t)tsr_cli_uint(cli, "jobs")
+                                          : tsr_processor_count();
+  c->verbose = tsr_cli_given(cli, "verbose");
+  c->why = tsr_cli_given(cli, "why");
+  c->single_file = tsr_cli_given(cli, "single-file");
+  c->temps = tsr_cli_string(cli, "save-temps");
+  int code = read_stages(c);
+  if (code == TSR_EXIT_OK) code = read_output(c, error);
+  if (code != TSR_EXIT_OK) return code;
+  if (needs_output(c) && !tsr_bundle_may_replace(c->output)) {
+    (void)tsr_error_set(error, TSR_INVALID_ARGUMENT,
+                        "%s exists and is not a bundle; remove it or choose "
+                        "another output",
+                        c->output);
+    return tsr_cli_fail(cli, error);
+  }
+  if (tsr_cli_given(cli, "no-cache")) return TSR_EXIT_OK;
+  if (tsr_cache_open(tsr_cli_string(cli, "cache-dir"), &c->cache, error) !=
+      TSR_OK) {
+    return tsr_cli_fail(cli, error);
+  }
+  return TSR_EXIT_OK;
+}
+
+// ---- Stages ----------------------------------------------------------------
+
+bool tsr_compile_is_wrong(const tsr_compile *c) {
+  return tsr_diag_error_count(tsr_compilation_diags(c->compilation)) != 0;
+}
+
+typedef tsr_status (*stage_function)(tsr_compile *c, tsr_error *error);
+
+static const struct stage_row {
+  tsr_stage first;  // runs when the last stage is at least this one
+  const char *name;
+  stage_function run;
+} stage_rows[] = {
+    {TSR_STAGE_PARSE, "front", tsr_compile_front},
+    {TSR_STAGE_IMPORT, "layers", tsr_compile_layers},
+    {TSR_STAGE_CODEGEN, "kernels", tsr_compile_kernels},
+    {TSR_STAGE_BUNDLE, "bundle", tsr_compile_bundle},
+    {TSR_STAGE_PARSE, "emit", tsr_compile_emit},
+    {TSR_STAGE_PARSE, "depfile", tsr_compile_depfile},
+};
+
+static tsr_status run_stages(tsr_compile *c, tsr_error *error) {
+  for (size_t i = 0; i < sizeof(stage_rows) / sizeof(stage_rows[0]); ++i) {
+    if (stage_rows[i].first > c->last) continue;
+    if (tsr_interrupted()) return tsr_error_set(error, TSR_CANCELLED, "interrupted");
+    uint64_t start = tsr_trace_now(c->trace);
+    tsr_status status = stage_rows[i].run(c, error);
+    tsr_trace_add(c->trace, "stage", stage_rows[i].name, start);
+    if (status != TSR_OK || tsr_compile_is_wrong(c)) return status;
+  }
+  return TSR_OK;
+}
+
+static void compile_fini(tsr_compile *c) {
+  size_t objects = (size_t)c->kernel_count * c->variant_count;
+  for (size_t i = 0; c->objects != NULL && i < objects; ++i) {
+    tsr_emitted_fini(&c->objects[i].emitted);
+  }
+  tsr_free(c->objects);
+  tsr_free(c->kernels);
+  tsr_free(c->kernel_keys);
+  tsr_archive_close(c->archive);
+  tsr_staging_discard(&c->staging);
+  tsr_previous_close(c->previous);
+  tsr_inputs_close(c->inputs);
+  tsr_buffer_fini(&c->schedules);
+  tsr_compilation_destroy(c->compilation);
+  tsr_cache_close(&c->cache);
+  tsr_trace_destroy(c->trace);
+  tsr_free(c->output);
+}
+
+static int compile(tsr_compile *c, tsr_error *error) {
+  const char *trace = tsr_cli_string(c->cli, "time-trace");
+  if (trace != NULL) c->trace = tsr_trace_create();
+  c->compilation = tsr_compilation_create();
+  if (c->compilation == NULL || (trace != NULL && c->trace == NULL)) {
+    (void)tsr_error_out_of_memory(error);
+    return tsr_cli_fail(c->cli, error);
+  }
+  tsr_status status = run_stages(c, error);
+  if (status == TSR_OK) status = tsr_trace_write(c->trace, trace, error);
+  int code = tsr_cli_report(c->cli, c->compilation);
+  if (status != TSR_OK) return tsr_cli_fail(c->cli, error);
+  if (code == TSR_EXIT_OK && !tsr_cli_json_diagnostics(c->cli)) {
+    tsr_compile_summary(c);
+  }
+  return code;
+}
+
+static int run(tsr_cli *cli) {
+  // A file that grows past a limit is an error like a full disk, not a death.
+  (void)signal(SIGXFSZ, SIG_IGN);
+  tsr_compile c = {.cli = cli};
+  tsr_error error = {0};
+  int code = read_options(&c, &error);
+  if (code == TSR_EXIT_OK) code = compile(&c, &error);
+  compile_fini(&c);
+  return code;
+}
+
+const tsr_command tsr_command_compile = {
+    .name = "compile",
+    .summary = "compile a plan into a bundle",
+    .description =
+        "Reads the plan and everything it names, packs every layer's weights, "
+        "compiles the kernels they need for every target and writes the "
+        "bundle: whole, or not at all. The bytes do not depend on -j, on the "
+        "folder, on the locale or on the clock.\n\n"
+        "A bundle that already lies at the output's place is used: a layer "
+        "whose weights, mask and options have not changed is copied from it, "
+        "and kernels come from the cache. --why says what was done anew and "
+        "which component of the content key had changed.\n\n"
+        "--emit writes intermediate forms instead of a bundle. Texts go to "
+        "standard output; with -o DIR, everything goes to files there: "
+        "tokens.txt, ast.txt, plan.txt, schedule.txt, weights.bin, "
+        "include/MODEL.h, and VARIANT/KERNEL.ll, .s, .o.",
+    .options = options,
+    .positionals = positionals,
+    .examples = examples,
+    .polls_interrupt = true,
+    .run = run,
+};

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// tesserac compile, in the files compile*.c: one struct that the stages fill,
+// each stage a function that takes it. A status is a failure of the machine;
+// mistakes in the plan and its inputs are in the compilation's diagnostics.
+#ifndef TESSERAC_COMPILE_H_
+#define TESSERAC_COMPILE_H_
+
+#include "base/file.h"
+#include "codegen/codegen.h"
+#include "common/cli.h"
+#include "common/progress.h"
+#include "compiler/bundle.h"
+#include "frontend/frontend.h"
+#include "tesserac/cache.h"
+#include "tesserac/trace.h"
+
+// In order; --stop-after names the last one that runs.
+typedef enum tsr_stage {
+  TSR_STAGE_PARSE,
+  TSR_STAGE_CHECK,
+  TSR_STAGE_IMPORT,
+  TSR_STAGE_SCHEDULE,
+  TSR_STAGE_PACK,
+  TSR_STAGE_CODEGEN,
+  TSR_STAGE_BUNDLE,
+} tsr_stage;
+
+// What --emit can name, as bits.
+typedef enum tsr_emission {
+  TSR_EMISSION_TOKENS = 1 << 0,
+  TSR_EMISSION_AST = 1 << 1,
+  TSR_EMISSION_PLAN = 1 << 2,
+  TSR_EMISSION_SCHEDULE = 1 << 3,
+  TSR_EMISSION_LL = 1 << 4,
+  TSR_EMISSION_ASM = 1 << 5,
+  TSR_EMISSION_OBJ = 1 << 6,
+  TSR_EMISSION_WEIGHTS = 1 << 7,
+  TSR_EMISSION_HEADER = 1 << 8,
+} tsr_emission;
+
+enum { TSR_VARIANT_LIMIT = 16 };
+
+// How one layer came to be packed, for --why and the summary.
+typedef struct tsr_layer_report {
+  tsr_reuse reuse;
+  unsigned changed;  // bits of tsr_key_part
+} tsr_layer_report;
+
+// One kernel for one variant.
+typedef struct tsr_object_report {
+  tsr_cache_result cache;
+  tsr_emitted emitted;
+} tsr_object_report;
+
+typedef struct tsr_compile {
+  const tsr_cli *cli;
+
+  // The command line.
+  const char *plan_path;
+  char *output;    // owned; bundle, or the folder of emissions, or NULL
+  unsigned emit;   // set of tsr_emission; 0: write a bundle
+  tsr_stage last;  // inclusive
+  uint32_t threads;
+  bool verbose, why, single_file;
+  const char *temps;  // --save-temps: folder, or NULL
+  tsr_cache cache;
+  tsr_trace *trace;
+
+  // parse, check, import
+  tsr_compilation *compilation;
+  tsr_ast *ast;
+  tsr_plan *plan;
+  tsr_inputs *inputs;
+  const tsr_variant *variants[TSR_VARIANT_LIMIT];
+  uint32_t variant_count;
+
+  // schedule, pack
+  tsr_previous *previous;
+  tsr_staging staging;  // the bundle, or where emitted weights go
+  tsr_archive *archive;
+  tsr_bundle_file weights;
+  tsr_bundle_layer *layers;   // [plan->layer_count]
+  tsr_layer_report *reports;  // likewise
+  tsr_buffer schedules;       // --emit=schedule
+
+  // codegen
+  tsr_kernel *kernels;  // distinct, in order of first use
+  tsr_hash *kernel_keys;
+  uint32_t kernel_count, kernel_capacity;
+  tsr_object_report *objects;  // [kernel][variant]
+} tsr_compile;
+
+// Reads and checks the plan and opens what it names.
+TSR_MUST_USE tsr_status tsr_compile_front(tsr_compile *c, tsr_error *error);
+// Import, schedule and (if |last| says so) pack, layer by layer.
+TSR_MUST_USE tsr_status tsr_compile_layers(tsr_compile *c, tsr_error *error);
+// Chooses the kernels of every layer, then compiles each for each variant.
+TSR_MUST_USE tsr_status tsr_compile_kernels(tsr_compile *c, tsr_error *error);
+// Links the images, writes the other members, puts the bundle in its place.
+TSR_MUST_USE tsr_status tsr_compile_bundle(tsr_compile *c, tsr_error *error);
+// Writes what --emit asked for, as far as the stages have made it.
+TSR_MUST_USE tsr_status tsr_compile_emit(tsr_compile *c, tsr_error *error);
+// -MD, -MF.
+TSR_MUST_USE tsr_status tsr_compile_depfile(tsr_compile *c, tsr_error *error);
+// Summary, and --why.
+void tsr_compile_summary(const tsr_compile *c);
+
+// True when a mistake has been reported: the later stages do not run.
+bool tsr_compile_is_wrong(const tsr_compile *c);
+static inline const tsr_object_report *tsr_compile_object(const tsr_compile *c,
+                                                          uint32_t kernel,
+                                                          uint32_t variant) {
+  return &c->objects[(size_t)kernel * c->variant_count + variant];
+}
+// The manifest's struct, filled as far as the stages have made it; arrays are
+// in the compilation's arena.
+TSR_MUST_USE tsr_status tsr_compile_describe(const tsr_compile *c,
+                                             tsr_bundle *out_bundle,
+                                             tsr_error *error);
+
+#endif  // TESSERAC_COMPILE_H_

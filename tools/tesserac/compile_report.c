@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// tesserac compile: what was made, what was reused, and why not more.
+#include <stdio.h>
+#include <string.h>
+
+#include "common/terminal.h"
+#include "tesserac/compile.h"
+
+static void why_layer(const tsr_compile *c, uint32_t index) {
+  const tsr_layer_report *report = &c->reports[index];
+  const char *name = c->plan->layers[index].name;
+  switch (report->reuse) {
+    case TSR_REUSE_HIT:
+      tsr_cli_note(c->cli, "layer %s: %s", name,
+                   c->layers[index].packed.reused
+                       ? "reused, nothing changed"
+                       : "packed, the previous bundle's copy is damaged");
+      return;
+    case TSR_REUSE_NO_BUNDLE:
+      tsr_cli_note(c->cli, "layer %s: packed, no previous bundle", name);
+      return;
+    case TSR_REUSE_NEW_LAYER:
+      tsr_cli_note(c->cli, "layer %s: packed, not in the previous bundle",
+                   name);
+      return;
+    case TSR_REUSE_CHANGED:
+      break;
+  }
+  tsr_buffer parts = {0};
+  for (int part = 0; part < TSR_KEY_PART_COUNT; ++part) {
+    if ((report->changed >> part & 1u) == 0) continue;
+    tsr_buffer_printf(&parts, "%s%s", parts.size == 0 ? "" : ", ",
+                      tsr_key_part_name((tsr_key_part)part));
+  }
+  tsr_cli_note(c->cli, "layer %s: packed, changed: %s", name,
+               tsr_buffer_text(&parts));
+  tsr_buffer_fini(&parts);
+}
+
+static void why_object(const tsr_compile *c, uint32_t kernel,
+                       uint32_t variant) {
+  static const char *const reasons[] = {
+      [TSR_CACHE_HIT] = "from the cache",
+      [TSR_CACHE_ABSENT] = "compiled, not in the cache",
+      [TSR_CACHE_DAMAGED] = "compiled, the cache's entry is damaged",
+      [TSR_CACHE_OFF] = "compiled, the cache is not used"};
+  tsr_cli_note(c->cli, "kernel %s for %s: %s", c->kernels[kernel].name,
+               c->variants[variant]->name,
+               reasons[tsr_compile_object(c, kernel, variant)->cache]);
+}
+
+static void say_why(const tsr_compile *c) {
+  for (uint32_t i = 0; i < c->plan->layer_count; ++i) why_layer(c, i);
+  for (uint32_t kernel = 0; kernel < c->kernel_count; ++kernel) {
+    for (uint32_t variant = 0; variant < c->variant_count; ++variant) {
+      why_object(c, kernel, variant);
+    }
+  }
+}
+
+static void summarize_layers(const tsr_compile *c) {
+  uint64_t dense = 0, packed = 0;
+  uint32_t reused = 0;
+  for (uint32_t i = 0; i < c->plan->layer_count; ++i) {
+    const tsr_packed_layer *layer = &c->layers[i].packed;
+    dense += (uint64_t)layer->rows * layer->columns * 2;
+    packed += layer->stream.size;
+    reused += layer->reused;
+  }
+  tsr_cli_note(c->cli, "%u layers (%u packed, %u reused): %s dense, %s packed",
+               c->plan->layer_count, c->plan->layer_count - reused, reused,
+               tsr_format_bytes(dense).text, tsr_format_bytes(packed).text);
+}
+
+static void summarize_kernels(const tsr_compile *c) {
+  uint32_t cached = 0, count = c->kernel_count * c->variant_count;
+  for (uint32_t i = 0; i < count; ++i) {
+    cached += c->objects[i].cache == TSR_CACHE_HIT;
+  }
+  tsr_cli_note(c->cli, "%u kernels for %u variants (%u compiled, %u cached)",
+               c->kernel_count, c->variant_count, count - cached, cached);
+}
+
+void tsr_compile_summary(const tsr_compile *c) {
+  if (c->emit != 0 || c->last < TSR_STAGE_PACK) return;
+  if (c->why) say_why(c);
+  summarize_layers(c);
+  if (c->objects != NULL) summarize_kernels(c);
+  if (c->last == TSR_STAGE_BUNDLE) tsr_cli_note(c->cli, "wrote %s", c->output);
+}
