@@ -24,7 +24,7 @@ typedef struct scratch {
 } scratch;
 
 typedef struct packer {
-  tsr_archive *archive;
+  tsr_packing *archive;
   const tsr_plan_layer *layer;
   const tsr_matrix *matrix;
   const tsr_tile_grid *grid;
@@ -164,7 +164,7 @@ static tsr_status pack_window(packer *p, uint32_t count, uint64_t *kept,
   uint64_t weights = 0;
   for (uint32_t i = 0; status == TSR_OK && i < count; ++i) {
     uint32_t index = p->window_first + i;
-    status = tsr_archive_append(p->archive, p->outputs[i],
+    status = tsr_packing_append(p->archive, p->outputs[i],
                                 (size_t)p->panels[index].size, error);
     *kept += p->kept[i];
     weights += (uint64_t)tsr_grid_panel_rows(p->grid, index) * p->grid->columns;
@@ -201,7 +201,7 @@ static tsr_status copy_stream(packer *p, const uint8_t *data, uint64_t size,
   tsr_status status = TSR_OK;
   for (uint64_t done = 0; status == TSR_OK && done < size;) {
     uint64_t here = size - done < piece ? size - done : piece;
-    status = tsr_archive_append(p->archive, data + done, (size_t)here, error);
+    status = tsr_packing_append(p->archive, data + done, (size_t)here, error);
     tsr_previous_drop(p->options->previous, data + done, here);
     done += here;
   }
@@ -222,12 +222,12 @@ static tsr_status write_stream(packer *p, tsr_packed_layer *out,
                               &out->kept_weights);
   }
   tsr_status status =
-      tsr_archive_begin(p->archive, TSR_STREAM_ALIGNMENT, error);
+      tsr_packing_begin(p->archive, TSR_STREAM_ALIGNMENT, error);
   if (status != TSR_OK) return status;
   out->reused = old != NULL;
   status = old != NULL ? copy_stream(p, old, size, error)
                        : pack_panels(p, out, error);
-  if (status == TSR_OK) tsr_archive_end(p->archive, &out->stream);
+  if (status == TSR_OK) tsr_packing_end(p->archive, &out->stream);
   return status;
 }
 
@@ -244,7 +244,7 @@ static tsr_status write_schedule(packer *p, tsr_packed_layer *out,
   }
   if (status == TSR_OK) {
     status =
-        tsr_archive_section(p->archive, TSR_SECTION_ALIGNMENT, section.data,
+        tsr_packing_section(p->archive, TSR_SECTION_ALIGNMENT, section.data,
                             section.size, &out->schedule, error);
   }
   tsr_buffer_fini(&section);
@@ -259,7 +259,7 @@ static tsr_status write_bias(packer *p, tsr_packed_layer *out,
   if (bias == NULL) return tsr_error_out_of_memory(error);
   tsr_status status = tsr_matrix_read_bias(p->matrix, bias, error);
   if (status == TSR_OK) {
-    status = tsr_archive_section(p->archive, TSR_SECTION_ALIGNMENT, bias, size,
+    status = tsr_packing_section(p->archive, TSR_SECTION_ALIGNMENT, bias, size,
                                  &out->bias, error);
   }
   tsr_free(bias);
@@ -270,15 +270,15 @@ static tsr_status write_grid(packer *p, tsr_packed_layer *out,
                              tsr_error *error) {
   size_t cells = (size_t)p->grid->panel_count * p->grid->column_count;
   for (size_t i = 0; i < cells; ++i) ++out->tiles[p->grid->kinds[i]];
-  return tsr_archive_section(p->archive, TSR_SECTION_ALIGNMENT, p->grid->kinds,
+  return tsr_packing_section(p->archive, TSR_SECTION_ALIGNMENT, p->grid->kinds,
                              cells, &out->grid, error);
 }
 
-tsr_status tsr_archive_pack(tsr_archive *archive, const tsr_plan_layer *layer,
-                            const tsr_matrix *matrix,
-                            const tsr_schedule *schedule,
-                            const tsr_pack_options *options,
-                            tsr_packed_layer *out_layer, tsr_error *error) {
+tsr_status tsr_packing_layer(tsr_packing *archive, const tsr_plan_layer *layer,
+                             const tsr_matrix *matrix,
+                             const tsr_schedule *schedule,
+                             const tsr_pack_options *options,
+                             tsr_packed_layer *out_layer, tsr_error *error) {
   packer p = {.archive = archive,
               .layer = layer,
               .matrix = matrix,

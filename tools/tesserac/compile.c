@@ -239,7 +239,8 @@ static const struct stage_row {
 static tsr_status run_stages(tsr_compile *c, tsr_error *error) {
   for (size_t i = 0; i < sizeof(stage_rows) / sizeof(stage_rows[0]); ++i) {
     if (stage_rows[i].first > c->last) continue;
-    if (tsr_interrupted()) return tsr_error_set(error, TSR_CANCELLED, "interrupted");
+    if (tsr_interrupted())
+      return tsr_error_set(error, TSR_CANCELLED, "interrupted");
     uint64_t start = tsr_trace_now(c->trace);
     tsr_status status = stage_rows[i].run(c, error);
     tsr_trace_add(c->trace, "stage", stage_rows[i].name, start);
@@ -256,7 +257,7 @@ static void compile_fini(tsr_compile *c) {
   tsr_free(c->objects);
   tsr_free(c->kernels);
   tsr_free(c->kernel_keys);
-  tsr_archive_close(c->archive);
+  tsr_packing_close(c->archive);
   tsr_staging_discard(&c->staging);
   tsr_previous_close(c->previous);
   tsr_inputs_close(c->inputs);

@@ -77,7 +77,7 @@ typedef struct tsr_compile {
   // schedule, pack
   tsr_previous *previous;
   tsr_staging staging;  // the bundle, or where emitted weights go
-  tsr_archive *archive;
+  tsr_packing *archive;
   tsr_bundle_file weights;
   tsr_bundle_layer *layers;   // [plan->layer_count]
   tsr_layer_report *reports;  // likewise

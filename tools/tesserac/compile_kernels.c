@@ -119,7 +119,8 @@ static tsr_status run_kernel_job(void *context, uint32_t worker, uint64_t index,
   const tsr_compile *c = job->c;
   uint32_t kernel = (uint32_t)(index / c->variant_count);
   uint32_t variant = (uint32_t)(index % c->variant_count);
-  if (tsr_interrupted()) return tsr_error_set(error, TSR_CANCELLED, "interrupted");
+  if (tsr_interrupted())
+    return tsr_error_set(error, TSR_CANCELLED, "interrupted");
   char label[160];
   (void)snprintf(label, sizeof(label), "%s for %s", c->kernels[kernel].name,
                  c->variants[variant]->name);

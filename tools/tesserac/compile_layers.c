@@ -47,7 +47,8 @@ static tsr_status bind_layer(void *context, uint32_t worker, uint64_t index,
   tsr_compile *c = w->c;
   slot *s = &w->slots[index];
   const tsr_plan_layer *layer = &c->plan->layers[w->first + index];
-  if (tsr_interrupted()) return tsr_error_set(error, TSR_CANCELLED, "interrupted");
+  if (tsr_interrupted())
+    return tsr_error_set(error, TSR_CANCELLED, "interrupted");
   uint64_t start = tsr_trace_now(c->trace);
   tsr_status status =
       tsr_matrix_open(c->inputs, layer, tsr_compilation_diags(c->compilation),
@@ -82,7 +83,8 @@ static tsr_status check_interrupt(void *context, uint64_t weights,
                                   tsr_error *error) {
   (void)context;
   (void)weights;
-  return tsr_interrupted() ? tsr_error_set(error, TSR_CANCELLED, "interrupted") : TSR_OK;
+  return tsr_interrupted() ? tsr_error_set(error, TSR_CANCELLED, "interrupted")
+                           : TSR_OK;
 }
 
 static tsr_status pack_layer(tsr_compile *c, uint32_t index, const slot *s,
@@ -97,8 +99,8 @@ static tsr_status pack_layer(tsr_compile *c, uint32_t index, const slot *s,
                               .previous = hit ? c->previous : NULL};
   uint64_t start = tsr_trace_now(c->trace);
   tsr_packed_layer *packed = &c->layers[index].packed;
-  tsr_status status = tsr_archive_pack(c->archive, layer, s->matrix,
-                                       &s->schedule, &options, packed, error);
+  tsr_status status = tsr_packing_layer(c->archive, layer, s->matrix,
+                                        &s->schedule, &options, packed, error);
   packed->key = s->key;
   tsr_trace_add(c->trace, "pack", layer->name, start);
   if (status != TSR_OK) tsr_error_prefix(error, "%s", layer->name);
@@ -184,23 +186,23 @@ static tsr_status open_archive(tsr_compile *c, tsr_error *error) {
   if (status != TSR_OK) return status;
   char *path = weights_path(c);
   if (path == NULL) return tsr_error_out_of_memory(error);
-  status = tsr_archive_create(path, &c->archive, error);
+  status = tsr_packing_create(path, &c->archive, error);
   tsr_free(path);
   return status;
 }
 
 static tsr_status close_archive(tsr_compile *c, tsr_error *error) {
   if (c->archive == NULL) return TSR_OK;
-  tsr_archive *archive = c->archive;
+  tsr_packing *archive = c->archive;
   c->archive = NULL;
   if (tsr_compile_is_wrong(c)) {
-    tsr_archive_close(archive);
+    tsr_packing_close(archive);
     return TSR_OK;
   }
   c->weights.path = "weights.bin";
   uint64_t start = tsr_trace_now(c->trace);
   tsr_status status =
-      tsr_archive_finish(archive, &c->weights.size, &c->weights.hash, error);
+      tsr_packing_finish(archive, &c->weights.size, &c->weights.hash, error);
   tsr_trace_add(c->trace, "pack", "sync weights.bin", start);
   return status;
 }

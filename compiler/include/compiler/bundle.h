@@ -30,30 +30,30 @@ typedef struct tsr_section {
 } tsr_section;
 
 // weights.bin while it is written, front to back, hashed on the way.
-typedef struct tsr_archive tsr_archive;
+typedef struct tsr_packing tsr_packing;
 
-TSR_MUST_USE tsr_status tsr_archive_create(const char *path,
-                                           tsr_archive **out_archive,
+TSR_MUST_USE tsr_status tsr_packing_create(const char *path,
+                                           tsr_packing **out_archive,
                                            tsr_error *error);
 // One section at a time: begin, append any number of times, end.
-TSR_MUST_USE tsr_status tsr_archive_begin(tsr_archive *archive,
+TSR_MUST_USE tsr_status tsr_packing_begin(tsr_packing *archive,
                                           size_t alignment, tsr_error *error);
-TSR_MUST_USE tsr_status tsr_archive_append(tsr_archive *archive,
+TSR_MUST_USE tsr_status tsr_packing_append(tsr_packing *archive,
                                            const void *data, size_t size,
                                            tsr_error *error);
-void tsr_archive_end(tsr_archive *archive, tsr_section *out_section);
+void tsr_packing_end(tsr_packing *archive, tsr_section *out_section);
 // The three in one.
-TSR_MUST_USE tsr_status tsr_archive_section(tsr_archive *archive,
+TSR_MUST_USE tsr_status tsr_packing_section(tsr_packing *archive,
                                             size_t alignment, const void *data,
                                             size_t size,
                                             tsr_section *out_section,
                                             tsr_error *error);
 // Pads, commits and closes, whatever happens; gives the file's size and hash.
-TSR_MUST_USE tsr_status tsr_archive_finish(tsr_archive *archive,
+TSR_MUST_USE tsr_status tsr_packing_finish(tsr_packing *archive,
                                            uint64_t *out_size,
                                            tsr_hash *out_hash,
                                            tsr_error *error);
-void tsr_archive_close(tsr_archive *archive);  // discards; NULL is legal
+void tsr_packing_close(tsr_packing *archive);  // discards; NULL is legal
 
 // ---- Layers ----------------------------------------------------------------
 
@@ -113,8 +113,8 @@ typedef struct tsr_pack_options {
 // Packs |matrix| as |schedule| says and appends its sections. Memory is bound
 // by a few panels for each thread; the bytes do not depend on |threads|. Fills
 // everything in |out_layer| but the key.
-TSR_MUST_USE tsr_status tsr_archive_pack(
-    tsr_archive *archive, const tsr_plan_layer *layer, const tsr_matrix *matrix,
+TSR_MUST_USE tsr_status tsr_packing_layer(
+    tsr_packing *archive, const tsr_plan_layer *layer, const tsr_matrix *matrix,
     const tsr_schedule *schedule, const tsr_pack_options *options,
     tsr_packed_layer *out_layer, tsr_error *error);
 
