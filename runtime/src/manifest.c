@@ -58,7 +58,10 @@ static const tsr_member *read_member(tsr_reader *r, tessera_bundle *bundle,
   tsr_member *member = NULL;
   if (r->status != TESSERA_OK) return NULL;
   r->status = tsr_archive_member(&bundle->archive, path, &member, r->error);
-  if (r->status != TESSERA_OK) return NULL;
+  if (r->status != TESSERA_OK) {
+    tsr_reader_prefix_key(r, object, key);
+    return NULL;
+  }
   if (member->is_claimed) {
     tsr_reader_fail_key(r, object, key, "'%.200s' is listed twice", path);
   } else if (member->size != size) {

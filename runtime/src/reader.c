@@ -68,6 +68,16 @@ void tsr_reader_fail_key(tsr_reader *reader, const tsr_json *object,
   va_end(args);
 }
 
+void tsr_reader_prefix_key(tsr_reader *reader, const tsr_json *object,
+                           const char *key) {
+  tsr_json member = {.key = key, .parent = object};
+  char path[PATH_SIZE];
+  write_path(reader, &member, path);
+  bool has_label = reader->label[0] != '\0';
+  tsr_fail_prefix(reader->error, "%s%s%s", reader->label, has_label ? ": " : "",
+                  path);
+}
+
 // The member, if it is there and of |type|; else NULL and a failure.
 static const tsr_json *find(tsr_reader *reader, const tsr_json *object,
                             const char *key, tsr_json_type type,
@@ -87,13 +97,17 @@ static const tsr_json *find(tsr_reader *reader, const tsr_json *object,
 
 static uint64_t take_uint(tsr_reader *reader, const tsr_json *node,
                           uint64_t minimum, uint64_t maximum) {
-  if (node->type != TSR_JSON_INTEGER || node->negative ||
-      node->magnitude < minimum || node->magnitude > maximum) {
+  bool is_natural = node->type == TSR_JSON_INTEGER && !node->negative;
+  if (is_natural && node->magnitude >= minimum && node->magnitude <= maximum) {
+    return node->magnitude;
+  }
+  if (minimum == maximum) {
+    tsr_reader_fail(reader, node, "expected %llu", (unsigned long long)minimum);
+  } else {
     tsr_reader_fail(reader, node, "expected an integer from %llu to %llu",
                     (unsigned long long)minimum, (unsigned long long)maximum);
-    return minimum;
   }
-  return node->magnitude;
+  return minimum;
 }
 
 uint64_t tsr_read_uint(tsr_reader *reader, const tsr_json *object,

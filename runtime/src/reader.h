@@ -28,6 +28,10 @@ void tsr_reader_fail_key(tsr_reader *reader, const tsr_json *object,
                          const char *key, const char *format, ...)
     TSR_PRINTF(4, 5);
 
+// Puts label and path in front of a failure recorded by another.
+void tsr_reader_prefix_key(tsr_reader *reader, const tsr_json *object,
+                           const char *key);
+
 // Each wants |object|.|key| to be there and of its type.
 uint64_t tsr_read_uint(tsr_reader *reader, const tsr_json *object,
                        const char *key, uint64_t minimum, uint64_t maximum);

@@ -16,6 +16,7 @@ typedef struct checker {
   uint8_t *seen;         // per tile of the grid
   uint8_t *done;         // per panel: its output has a writer
   uint32_t *slot_panel;  // per partial slot: panel + 1, or 0
+  uint32_t tile_next;    // first tile that no segment has had
   tessera_error *error;
 } checker;
 
@@ -142,8 +143,13 @@ static tessera_status check_segment(checker *c, uint32_t index,
                    segment->tile_first, segment->tile_count,
                    c->host->tile_count);
   }
+  if (segment->tile_count != 0 && segment->tile_first != c->tile_next) {
+    return CORRUPT(c, "segment %u: tiles from %u, expected %u", index,
+                   segment->tile_first, c->tile_next);
+  }
   tessera_status status = check_target(c, index, segment);
   uint32_t end = segment->tile_first + segment->tile_count;
+  c->tile_next += segment->tile_count;
   for (uint32_t i = segment->tile_first; i < end && status == TESSERA_OK; ++i) {
     status = check_tile(c, i, segment->panel, stream_size);
   }
@@ -202,14 +208,10 @@ static tessera_status check_workers(checker *c) {
   }
   // Each tile of the list was a distinct cell of the grid, and the counts are
   // equal; so all are there, provided the whole list was walked.
-  uint64_t walked = 0;
-  for (uint32_t i = 0; i < segments; ++i) {
-    walked += c->host->segments[i].tile_count;
-  }
-  return walked == c->host->tile_count
+  return c->tile_next == c->host->tile_count
              ? TESSERA_OK
-             : CORRUPT(c, "%u tiles, the segments have %llu",
-                       c->host->tile_count, (unsigned long long)walked);
+             : CORRUPT(c, "%u tiles, the segments have %u",
+                       c->host->tile_count, c->tile_next);
 }
 
 // ---- Reductions -------------------------------------------------------------
