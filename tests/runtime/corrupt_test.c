@@ -90,53 +90,65 @@ static const word_case word_cases[] = {
 #define TILE(index, value, message) \
   { "tile", index, 0, value, 4, message }
     HEADER(worker_count, 4, "4 workers, host.workers says 3"),
-    HEADER(segment_count, 6, ""),
-    HEADER(reduction_count, UINT32_MAX, ""),
-    HEADER(tile_count, 0, ""),
-    HEADER(partial_count, 3, ""),
-    HEADER(reserved[0], 1, ""),
-    HEADER(reserved[2], 1, ""),
-    WORKER(0, stream_offset, 64, ""),
-    WORKER(1, stream_offset, 0, ""),
-    WORKER(2, stream_offset, UINT64_MAX, ""),
-    WORKER(0, stream_size, 0, ""),
-    WORKER(1, stream_size, UINT64_MAX, ""),
-    WORKER(0, segment_first, 1, ""),
-    WORKER(0, segment_count, 0, ""),
-    WORKER(0, segment_count, UINT32_MAX, ""),
-    WORKER(2, segment_count, 0, ""),
-    SEGMENT(0, panel, 4, ""),
-    SEGMENT(0, panel, UINT32_MAX, ""),
-    SEGMENT(0, panel, 2, ""),
-    SEGMENT(1, panel, 0, ""),
-    SEGMENT(0, tile_first, 1, ""),
-    SEGMENT(0, tile_first, UINT32_MAX, ""),
-    SEGMENT(0, tile_count, UINT32_MAX, ""),
-    SEGMENT(0, tile_count, 0, ""),
-    SEGMENT(0, partial, 0, ""),
-    SEGMENT(0, partial, 2, ""),
-    SEGMENT(2, partial, 1, ""),
-    SEGMENT(3, partial, TSR_HOST_NO_PARTIAL, ""),
-    REDUCTION(0, panel, 4, ""),
-    REDUCTION(0, panel, 0, ""),
-    REDUCTION(0, panel, 1, ""),
-    REDUCTION(0, partial_first, 1, ""),
-    REDUCTION(0, partial_first, UINT32_MAX, ""),
-    REDUCTION(0, partial_count, 1, ""),
-    REDUCTION(0, partial_count, UINT32_MAX, ""),
-    REDUCTION(0, reserved, 1, ""),
-    TILE(0, 1u << 24 | 3, ""),
-    TILE(0, 0, ""),
-    TILE(0, 3u << 24, ""),
-    TILE(1, 2u << 24 | 0, ""),
-    TILE(0, 0xffffffff, ""),
+    HEADER(segment_count, 6, "232 bytes, its counts need 248"),
+    HEADER(reduction_count, UINT32_MAX,
+           "232 bytes, its counts need 68719476936"),
+    HEADER(tile_count, 0, "232 bytes, its counts need 200"),
+    HEADER(partial_count, 3, "3 partials, host.partials says 2"),
+    HEADER(reserved[0], 1, "reserved is not zero"),
+    HEADER(reserved[2], 1, "reserved is not zero"),
+    WORKER(0, stream_offset, 64, "worker 0: stream starts at 64, expected 0"),
+    WORKER(1, stream_offset, 0, "worker 1: stream starts at 0, expected 2176"),
+    WORKER(2, stream_offset, UINT64_MAX,
+           "worker 2: stream starts at 18446744073709551615, expected 4352"),
+    WORKER(0, stream_size, 0,
+           "worker 0: stream of 0 bytes, its tiles have 2176"),
+    WORKER(
+        1, stream_size, UINT64_MAX,
+        "worker 1: stream of 18446744073709551615 bytes, its tiles have 2176"),
+    WORKER(0, segment_first, 1, "worker 0: segments 1 + 2, expected 0 of 5"),
+    WORKER(0, segment_count, 0,
+           "worker 0: stream of 2176 bytes, its tiles have 0"),
+    WORKER(0, segment_count, UINT32_MAX,
+           "worker 0: segments 0 + 4294967295, expected 0 of 5"),
+    WORKER(2, segment_count, 0,
+           "worker 2: stream of 1600 bytes, its tiles have 0"),
+    SEGMENT(0, panel, 4, "segment 0: panel 4 of 4"),
+    SEGMENT(0, panel, UINT32_MAX, "segment 0: panel 4294967295 of 4"),
+    SEGMENT(0, panel, 2, "tile 2: kind 2, the grid says 0 at [2, 2]"),
+    SEGMENT(1, panel, 0, "segment 1: panel 0 is written twice"),
+    SEGMENT(0, tile_first, 1, "segment 0: tiles from 1, expected 0"),
+    SEGMENT(0, tile_first, UINT32_MAX, "segment 0: tiles 4294967295 + 3 of 8"),
+    SEGMENT(0, tile_count, UINT32_MAX, "segment 0: tiles 0 + 4294967295 of 8"),
+    SEGMENT(0, tile_count, 0,
+            "worker 0: stream of 2176 bytes, its tiles have 0"),
+    SEGMENT(0, partial, 0, "segment 3: partial 0 is used twice"),
+    SEGMENT(0, partial, 2, "segment 0: partial 2 of 2"),
+    SEGMENT(2, partial, 1, "segment 4: partial 1 is used twice"),
+    SEGMENT(3, partial, TSR_HOST_NO_PARTIAL,
+            "reduction 0: panel 3 is written twice"),
+    REDUCTION(0, panel, 4, "reduction 0: panel 4 of 4, reserved 0"),
+    REDUCTION(0, panel, 0, "reduction 0: panel 0 is written twice"),
+    REDUCTION(0, panel, 1, "reduction 0: panel 1 is written twice"),
+    REDUCTION(0, partial_first, 1, "reduction 0: partials 1 + 2 of 2"),
+    REDUCTION(0, partial_first, UINT32_MAX,
+              "reduction 0: partials 4294967295 + 2 of 2"),
+    REDUCTION(0, partial_count, 1, "reduction 0: partials 0 + 1 of 2"),
+    REDUCTION(0, partial_count, UINT32_MAX,
+              "reduction 0: partials 0 + 4294967295 of 2"),
+    REDUCTION(0, reserved, 1, "reduction 0: panel 3 of 4, reserved 1"),
+    TILE(0, 1u << 24 | 3, "tile 0: column 3 of 3"),
+    TILE(0, 0, "tile 0: kind 0, the grid says 1 at [0, 0]"),
+    TILE(0, 3u << 24, "tile 0: kind 3, the grid says 1 at [0, 0]"),
+    TILE(1, 2u << 24 | 0, "tile 1: kind 2, the grid says 1 at [0, 0]"),
+    TILE(0, 0xffffffff, "tile 0: column 16777215 of 3"),
 };
 
 // With a worker per tile.
 static const word_case split_cases[] = {
-    REDUCTION(0, partial_first, 1, ""),
-    REDUCTION(0, partial_count, 2, ""),
-    REDUCTION(1, partial_first, 0, ""),
+    REDUCTION(0, partial_first, 1, "reduction 0: partial 3 is not of panel 0"),
+    REDUCTION(0, partial_count, 2, "partial 2 is not reduced"),
+    REDUCTION(1, partial_first, 0, "reduction 1: partial 0 is not of panel 2"),
 };
 
 static uint8_t *find_word(synthetic *bundle, const word_case *c) {
@@ -215,8 +227,11 @@ static void test_weights(void) {
   // Between sections.
   check_damage(l.grid_offset + l.grid_size, 1, false,
                "files: 'weights.bin' is damaged");
-  check_damage(l.grid_offset, 7, true, "");
-  check_damage(l.grid_offset, 1, true, "");
+  check_damage(l.grid_offset, 7, true,
+               "layer 'layer.plain': grid: tile 0 has kind 6");
+  check_damage(l.grid_offset, 1, true,
+               "layer 'layer.plain': grid: 5 zero, 4 sparse24, 3 dense; tiles "
+               "says 4, 5, 3");
 }
 
 // ---- Container --------------------------------------------------------------
@@ -231,29 +246,35 @@ typedef struct byte_case {
 // The table: 16 bytes, then manifest.json (24 + 16), plan.tess (24 + 16),
 // weights.bin (24 + 16), the image (24 + 24).
 static const byte_case byte_cases[] = {
-    {0, 1, 'X', ""},
-    {8, 4, 2, ""},
-    {12, 4, 0, ""},
-    {12, 4, 3, ""},
-    {12, 4, 5, ""},
-    {12, 4, UINT32_MAX, ""},
-    {16, 4, 0, ""},
-    {16, 4, UINT32_MAX, ""},
-    {16, 4, 14, ""},
-    {20, 4, 1, ""},
-    {24, 8, 4097, ""},
-    {24, 8, 0, ""},
-    {24, 8, UINT64_MAX - 4095, ""},
-    {32, 8, UINT64_MAX, ""},
-    {32, 8, 1 << 20, ""},
-    {32, 8, 0, ""},
-    {40, 1, 'M', ""},
-    {40, 2, 0x2e2e, ""},
-    {40, 1, '/', ""},
-    {40, 1, 0, ""},
-    {54, 1, 1, ""},
-    {64, 8, 4096, ""},
-    {80, 8, 0x6174686769657777, ""},
+    {0, 1, 'X', "not a bundle: it does not start with TSRBUNDL"},
+    {8, 4, 2, "container version 2: this library reads version 1"},
+    {12, 4, 0, "container: manifest.json is not the first member"},
+    {12, 4, 3,
+     "image 'generic': file: member 'kernels/host-generic.so' is missing"},
+    {12, 4, 5, "container: member 4: path of 0 bytes"},
+    {12, 4, UINT32_MAX,
+     "container: 4294967295 members do not fit in 101704 bytes"},
+    {16, 4, 0, "container: member 0: path of 0 bytes"},
+    {16, 4, UINT32_MAX, "container: member 0: path of 4294967295 bytes"},
+    {16, 4, 14, "container: member 0: path 'manifest.json' leaves the bundle"},
+    {20, 4, 1, "container: member 'manifest.json': reserved is not zero"},
+    {24, 8, 4097,
+     "container: member 'manifest.json' does not start at a multiple of 4096"},
+    {24, 8, 0, "container: member 'manifest.json' overlaps the table"},
+    {24, 8, UINT64_MAX - 4095,
+     "container: member 'manifest.json' ends after the file"},
+    {32, 8, UINT64_MAX,
+     "container: member 'manifest.json' ends after the file"},
+    {32, 8, 1 << 20, "container: member 'manifest.json' ends after the file"},
+    {32, 8, 0, "manifest.json: 1:1: expected a value"},
+    {40, 1, 'M', "container: manifest.json is not the first member"},
+    {40, 2, 0x2e2e, "container: manifest.json is not the first member"},
+    {40, 1, '/', "container: member 0: path '/anifest.json' leaves the bundle"},
+    {40, 1, 0, "container: member 0: path '' leaves the bundle"},
+    {54, 1, 1, "container: member 'manifest.json': padding is not zero"},
+    {64, 8, 4096,
+     "container: member 'plan.tess' overlaps the member before it"},
+    {80, 8, 0x6174686769657777, "files[0].path: member 'plan.tess' is missing"},
 };
 
 static void check_container(tsr_buffer *container, const char *message) {
@@ -282,13 +303,23 @@ static void test_container(void) {
   }
   make_container(&container);
   memcpy(container.data + 80, "plan.tess\0\0\0\0\0\0", 16);
+  container.data[96] = 9;  // the path's size
   memcpy(container.data + 120, "plan.tess\0\0\0\0\0\0", 16);
-  check_container(&container, "");
-  static const size_t sizes[] = {0, 7, 15, 20, 40, 4096, 8192};
-  for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); ++i) {
+  check_container(&container, "container: member 'plan.tess' occurs twice");
+  static const struct {
+    size_t size;
+    const char *message;
+  } cuts[] = {{0, "not a bundle: it does not start with TSRBUNDL"},
+              {7, "not a bundle: it does not start with TSRBUNDL"},
+              {15, "not a bundle: it does not start with TSRBUNDL"},
+              {20, "container: 4 members do not fit in 20 bytes"},
+              {40, "container: 4 members do not fit in 40 bytes"},
+              {4096, "container: member 'manifest.json' ends after the file"},
+              {8192, "container: member 'manifest.json' ends after the file"}};
+  for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); ++i) {
     make_container(&container);
-    container.size = sizes[i];
-    check_container(&container, "");
+    container.size = cuts[i].size;
+    check_container(&container, cuts[i].message);
   }
 }
 
