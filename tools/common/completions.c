@@ -280,8 +280,10 @@ static void fish_option(const tsr_tool *tool, const tsr_command *command,
     tsr_buffer_printf(out, " %s %s", strlen(option->letters) == 1 ? "-s" : "-o",
                       option->letters);
   }
+  bool path =
+      option->type == TSR_OPTION_FILE || option->type == TSR_OPTION_DIRECTORY;
   if (tsr_option_takes_value(option) && option->implied == NULL) {
-    tsr_buffer_append_string(out, " -r");
+    tsr_buffer_append_string(out, path ? " -r" : " -x");  // -x: no files
   }
   if (option->type == TSR_OPTION_FILE) tsr_buffer_append_string(out, " -F");
   if (option->type == TSR_OPTION_DIRECTORY) {
