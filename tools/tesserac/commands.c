@@ -5,6 +5,8 @@
 static const tsr_command *const commands[] = {
     &tsr_command_init,
     &tsr_command_mask,
+    &tsr_command_check,
+    &tsr_command_fmt,
     &tsr_command_compile,
     &tsr_command_inspect,
     &tsr_command_explain,

@@ -5,8 +5,10 @@
 
 #include "common/cli.h"
 
+extern const tsr_command tsr_command_check;
 extern const tsr_command tsr_command_compile;
 extern const tsr_command tsr_command_explain;
+extern const tsr_command tsr_command_fmt;
 extern const tsr_command tsr_command_init;
 extern const tsr_command tsr_command_inspect;
 extern const tsr_command tsr_command_mask;
