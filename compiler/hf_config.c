@@ -527,8 +527,7 @@ static void write_head(const config *c, tsr_buffer *out) {
     tsr_buffer_printf(out, "masks %s ", patch ? "patch" : "maskllm");
   }
   write_string(model->masks_path, out);
-  tsr_buffer_append_string(
-      out, model->masks_format == TSR_MASK_NONE ? ";\nmasks none;\n" : ";\n");
+  tsr_buffer_append_string(out, ";\n");
   tsr_buffer_printf(out,
                     "target host;\ntokens 1, 2..16, 17..;\ntile 128x128;\n"
                     "type %s;\noutput %s;\n\n",

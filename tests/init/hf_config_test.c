@@ -308,7 +308,7 @@ static void test_paths(void) {
                "# No masks yet: `tesserac mask` makes them, then uncomment "
                "this line.\n"
                "# masks patch \"mask.npz\";\n"
-               "masks none;\n") != NULL);
+               "target") != NULL);
   tsr_buffer_clear(&out);
   model.masks_format = TSR_MASK_MASKLLM;
   CHECK_EQ(tsr_hf_write_plan(&model, &out, NULL), TSR_OK);
