@@ -79,8 +79,13 @@ typedef struct mention {
   const tsr_plan_layer *layer;
   const tsr_plan_tensor *tensor;
   uint32_t order;
-  uint32_t place;  // among the distinct tensors, or UINT32_MAX: seen before
+  uint32_t first;  // order of the tensor's first mention
+  uint32_t place;  // among the distinct tensors
 } mention;
+
+static bool is_repeated(const mention *m) {
+  return m->first != m->order;
+}
 
 static int compare_names(const void *left, const void *right) {
   const mention *const *a = left;
@@ -114,14 +119,16 @@ static void collect(const tsr_plan *plan, mention *mentions) {
   for (uint32_t l = 0; l < plan->layer_count; ++l) {
     const tsr_plan_layer *layer = &plan->layers[l];
     for (uint32_t t = 0; t < layer->tensor_count; ++t) {
-      mentions[count] = (mention){
-          .layer = layer, .tensor = &layer->tensors[t], .order = count};
+      mentions[count] = (mention){.layer = layer,
+                                  .tensor = &layer->tensors[t],
+                                  .order = count,
+                                  .first = count};
       ++count;
     }
   }
 }
 
-// Marks all but the first mention of each name and numbers those.
+// Finds the first mention of each name and numbers those.
 static tsr_status number_distinct(mention *mentions, uint32_t count,
                                   bool own_tiles, tsr_arena *arena,
                                   tsr_error *error) {
@@ -137,13 +144,14 @@ static tsr_status number_distinct(mention *mentions, uint32_t count,
                     strcmp(first->tensor->name, sorted[i]->tensor->name) == 0;
     if (!repeated) first = sorted[i];
     if (!repeated) continue;
-    mentions[sorted[i]->order].place = UINT32_MAX;
+    mentions[sorted[i]->order].first = first->order;
     mention again = *sorted[i];
     if (!own_tiles) again.layer = first->layer;
     status = check_repetition(first, &again, error);
   }
   for (uint32_t i = 0; i < count; ++i) {
-    if (mentions[i].place != UINT32_MAX) mentions[i].place = places++;
+    mention *m = &mentions[i];
+    m->place = is_repeated(m) ? mentions[m->first].place : places++;
   }
   return status;
 }
@@ -179,8 +187,8 @@ static bool are_partners(const mention *first, const mention *second) {
   return second->layer == first->layer &&
          first->layer->combine == TSR_COMBINE_INTERLEAVE &&
          first->tensor == &first->layer->tensors[0] &&
-         second->tensor == &first->layer->tensors[1] &&
-         first->place != UINT32_MAX && second->place != UINT32_MAX;
+         second->tensor == &first->layer->tensors[1] && !is_repeated(first) &&
+         !is_repeated(second);
 }
 
 // Binds |layer| as the next tensor. A mistake is in |diags| then.
@@ -227,7 +235,7 @@ static tsr_status open_matrices(tsr_mask_inputs *inputs, const tsr_plan *plan,
   copy->layers = layers;
   copy->layer_count = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    if (mentions[i].place == UINT32_MAX) continue;
+    if (is_repeated(&mentions[i])) continue;
     make_layer(&mentions[i], tile, &tensors[copy->layer_count],
                &layers[copy->layer_count]);
     ++copy->layer_count;
@@ -236,7 +244,7 @@ static tsr_status open_matrices(tsr_mask_inputs *inputs, const tsr_plan *plan,
   if (status != TSR_OK || inputs->files == NULL) return status;
   for (uint32_t i = 0; i < count && status == TSR_OK; ++i) {
     uint32_t place = mentions[i].place;
-    if (place == UINT32_MAX) continue;
+    if (is_repeated(&mentions[i])) continue;
     bool pair = i > 0 && are_partners(&mentions[i - 1], &mentions[i]) &&
                 place == inputs->count;  // none failed before
     status = add_matrix(inputs, &layers[place],
@@ -253,7 +261,7 @@ static void count_straddling(tsr_mask_inputs *inputs, const mention *mentions,
     const mention *m = &mentions[i];
     uint32_t last = m->layer->tensor_count - 1;
     if (m->layer->combine != TSR_COMBINE_CONCATENATE || m->layer == counted ||
-        m->place == UINT32_MAX || m->tensor == &m->layer->tensors[last]) {
+        m->tensor == &m->layer->tensors[last]) {
       continue;
     }
     const tsr_mask_tensor *tensor = &inputs->tensors[m->place];
