@@ -181,18 +181,18 @@ def test_mistakes():
            code=2)
     expect("0.6", *w, *out, "0.6", code=2)
     expect("w.safetensors: no matrix matches 'none*'", *w, "--tensors",
-           "none*", *out, "0.4", code=3)
+           "none*", *out, "0.4", code=1)
     expect("empty.safetensors: no norms 'model.layers.0.q.input_norm' for "
            "tensor 'model.layers.0.q.weight'", *w,
            "--score", "wanda", "--norms", "empty.safetensors", *out, "0.4",
-           code=3)
+           code=1)
     expect("nothere.safetensors", "--weights", "nothere.safetensors", *out,
-           "0.4", code=3)
+           "0.4", code=1)
     expect("tensor 'model.layers.0.q.weight': weight [3, 7] is not a finite "
-           "number", "--weights", "nan.safetensors", *out, "0.4", code=3)
+           "number", "--weights", "nan.safetensors", *out, "0.4", code=1)
     expect("'model.layers.0.q.input_norm' is not a vector of 96 floats, one "
            "for each column of 'model.layers.0.q.weight'", *w, "--score",
-           "wanda", "--norms", "short.safetensors", *out, "0.4", code=3)
+           "wanda", "--norms", "short.safetensors", *out, "0.4", code=1)
     expect("TSR-E201", "missing.tess", *out, "0.4", code=1)
     expect("TSR-E001", "syntax.tess", *out, "0.4", code=1)
 

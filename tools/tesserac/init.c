@@ -47,6 +47,9 @@ static char *relative_path(const char *from, const char *to) {
 static tsr_status resolve(const char *path, char out[PATH_MAX],
                           tsr_error *error) {
   if (realpath(path, out) != NULL) return TSR_OK;
+  if (errno == ENOENT) {  // as tsr_map_open sees it: the input is wrong
+    return tsr_error_set(error, TSR_NOT_FOUND, "%s: %s", path, strerror(errno));
+  }
   return tsr_error_set_errno(error, errno, "%s", path);
 }
 
@@ -175,7 +178,7 @@ static tsr_status open_folder(job *j, const char *output, tsr_error *error) {
                           : tsr_map_open(path, &j->config, error);
     tsr_free(path);
   }
-  if (status == TSR_OK) status = find_weights(j->root, j->weights, error);
+  if (status == TSR_OK) status = find_weights(j->directory, j->weights, error);
   if (status == TSR_OK) {
     char *path = tsr_path_join(j->directory, j->weights);
     status = path == NULL ? tsr_error_out_of_memory(error)
