@@ -7,7 +7,12 @@
 
 #include "base/memory.h"
 
-enum { ALIGNMENT = 16, BLOCK_SIZE = 64 * 1024 };
+// A test that makes every allocation fail in turn wants tiny blocks.
+#ifndef TSR_ARENA_BLOCK_SIZE
+#define TSR_ARENA_BLOCK_SIZE (64 * 1024)
+#endif
+
+enum { ALIGNMENT = 16, BLOCK_SIZE = TSR_ARENA_BLOCK_SIZE };
 
 struct tsr_arena_block {
   struct tsr_arena_block *next;

@@ -255,7 +255,8 @@ static bool find_source(tsr_sema *sema, tsr_node *string,
     *out_index = i;
     return true;
   }
-  report_unknown_source(sema, string, sources, what, name);
+  // After a syntax error the declaration may be what was lost.
+  if (!sema->lost) report_unknown_source(sema, string, sources, what, name);
   return false;
 }
 
@@ -290,7 +291,7 @@ static bool synthetic_source(tsr_sema *sema, tsr_node *node,
     if (found == UINT32_MAX || source->name == NULL) found = i;
   }
   if (found == UINT32_MAX) {
-    if (!node->erroneous) {
+    if (!node->erroneous && !sema->lost) {
       tsr_diag_report(diags_of(sema), TSR_DIAG_NO_WEIGHTS, node->span,
                       "no synthetic weights are declared; say: weights "
                       "synthetic seed 1;");

@@ -187,6 +187,26 @@ bool tsr_check_clauses_once(tsr_sema *sema, tsr_node *node) {
   return clauses_once(sema, node);
 }
 
+static bool tensors_once(tsr_sema *sema, tsr_node *node) {
+  bool good = true;
+  for (tsr_node *n = node->first; n != NULL; n = n->next) {
+    good = clauses_once(sema, n) && good;
+  }
+  return good;
+}
+
+bool tsr_check_weight_tensors(tsr_sema *sema, tsr_node *node) {
+  return tensors_once(sema, node);
+}
+
+bool tsr_check_concat_tensors(tsr_sema *sema, tsr_node *node) {
+  return tensors_once(sema, node);
+}
+
+bool tsr_check_interleave_tensors(tsr_sema *sema, tsr_node *node) {
+  return tensors_once(sema, node);
+}
+
 bool tsr_check_mask_clauses_once(tsr_sema *sema, tsr_node *node) {
   return clauses_once(sema, node);
 }
@@ -203,9 +223,7 @@ static bool forbid(tsr_sema *sema, const tsr_node *node, tsr_node_kind kind,
   const tsr_node *found = clause(node, kind);
   if (found == NULL) return true;
   tsr_diag_report(sema->compilation->diags, TSR_DIAG_SOURCE_CLAUSE, found->span,
-                  "%s %s '%s' %s no %s",
-                  kind == TSR_NODE_STRING ? "with" : "in", "format", format,
-                  kind == TSR_NODE_STRING ? "there is" : "there is",
+                  "with format '%s' there is no %s", format,
                   kind == TSR_NODE_STRING ? "file" : tsr_node_kind_name(kind));
   return false;
 }
@@ -423,6 +441,12 @@ static bool declare(tsr_sema *sema, const tsr_ast *ast, tsr_node_kind kind,
       good = declare(sema, node->included, kind, sources) && good;
     }
     if (node->kind != kind) continue;
+    if (sources->count == TSR_DECLARATION_COUNT_MAX) {
+      tsr_diag_report(sema->compilation->diags, TSR_DIAG_TOO_MANY, node->span,
+                      "more than %d declarations of %s",
+                      TSR_DECLARATION_COUNT_MAX, tsr_node_kind_name(kind));
+      return false;
+    }
     tsr_draft_source *source = tsr_vector_push(sema, sources);
     if (source == NULL) return false;
     source->node = node;

@@ -10,6 +10,8 @@
 #include "frontend/source_list.h"
 #include "frontend/utf8.h"
 
+enum { LINE_SHOWN_MAX = 160 };  // bytes
+
 typedef struct printer {
   const tsr_sources *sources;
   const tsr_diag_print_options *options;
@@ -69,23 +71,58 @@ static void append_line(tsr_buffer *out, const char *text, uint32_t size) {
   }
 }
 
-static void print_caret(printer *p, const tsr_source *source, tsr_span span,
-                        tsr_severity severity) {
+// The part of a source that is shown: a line, or a piece of a long one.
+typedef struct window {
   uint32_t begin;
   uint32_t end;
-  tsr_source_line(source, span.begin, &begin, &end);
-  uint32_t first = span.begin < begin ? begin : span.begin;
-  if (first > end) first = end;
+  bool cut_before;
+  bool cut_after;
+} window;
+
+// Not into the middle of a character.
+static uint32_t align_back(const tsr_source *source, uint32_t offset,
+                           uint32_t limit) {
+  while (offset > limit &&
+         ((unsigned char)source->text[offset] & 0xc0) == 0x80) {
+    --offset;
+  }
+  return offset;
+}
+
+static window choose_window(const tsr_source *source, uint32_t focus) {
+  window w = {0, 0, false, false};
+  tsr_source_line(source, focus, &w.begin, &w.end);
+  uint32_t line_begin = w.begin;
+  if (w.end - w.begin <= LINE_SHOWN_MAX) return w;
+  if (focus > w.end) focus = w.end;
+  if (focus - w.begin > LINE_SHOWN_MAX / 2) {
+    w.begin = align_back(source, focus - LINE_SHOWN_MAX / 2, line_begin);
+    w.cut_before = true;
+  }
+  if (w.end - w.begin > LINE_SHOWN_MAX) {
+    w.end = align_back(source, w.begin + LINE_SHOWN_MAX, w.begin);
+    w.cut_after = true;
+  }
+  return w;
+}
+
+static void print_caret(printer *p, const tsr_source *source, tsr_span span,
+                        tsr_severity severity) {
+  window w = choose_window(source, span.begin);
+  uint32_t first = span.begin < w.begin ? w.begin : span.begin;
+  if (first > w.end) first = w.end;
   // A span over several lines is marked to the end of its first.
-  uint32_t last = span.end < end ? span.end : end;
+  uint32_t last = span.end < w.end ? span.end : w.end;
   if (last < first) last = first;
   tsr_location place = tsr_source_locate(p->sources, span.source, first);
-  tsr_buffer_printf(p->out, "%5u | ", place.line);
-  append_line(p->out, source->text + begin, end - begin);
-  tsr_buffer_append_string(p->out, "\n      | ");
-  pad(p->out, ' ', place.column - 1);
-  uint32_t column = place.column - 1;
+  const char *dots = w.cut_before ? "..." : "";
+  tsr_buffer_printf(p->out, "%5u | %s", place.line, dots);
+  append_line(p->out, source->text + w.begin, w.end - w.begin);
+  tsr_buffer_printf(p->out, "%s\n      | ", w.cut_after ? "..." : "");
+  uint32_t column =
+      tsr_utf8_advance(source->text + w.begin, first - w.begin, 0);
   uint32_t after = tsr_utf8_advance(source->text + first, last - first, column);
+  pad(p->out, ' ', column + (w.cut_before ? 3 : 0));
   color(p, severity_colors[severity]);
   tsr_buffer_append_char(p->out, '^');
   if (after > column + 1) pad(p->out, '~', after - column - 1);

@@ -56,6 +56,12 @@ static bool add_layer(tsr_sema *sema, tsr_node *node,
 
 static bool add_match(tsr_sema *sema, tsr_node *node,
                       const tsr_binding *bindings) {
+  if (sema->matches.count == TSR_MATCH_COUNT_MAX) {
+    tsr_diag_report(sema->compilation->diags, TSR_DIAG_TOO_MANY,
+                    node->first->span, "more than %d matches",
+                    TSR_MATCH_COUNT_MAX);
+    return false;
+  }
   tsr_draft_match *match = tsr_vector_push(sema, &sema->matches);
   if (match == NULL) return false;
   match->node = node;

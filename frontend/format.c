@@ -5,7 +5,8 @@
 //    statements is kept, more than one become one;
 //  - one space between words, none before ';' ',' '%' and around '..';
 //  - a statement that does not fit 80 columns, or that has a comment inside,
-//    breaks after its commas and goes on under its first operand;
+//    breaks after its commas and goes on under its first operand: names stand
+//    one to a line, numbers as many as fit;
 //  - a comment behind code stays behind it, two spaces away.
 // They depend on nothing but the tokens and on which of them began a line, and
 // the output preserves both: a second run changes nothing.
@@ -83,7 +84,6 @@ static bool spaced(int left, int right) {
     return false;
   }
   if (left == TSR_TOK_LBRACKET) return false;
-  // "17.. step" does not occur; "17..,"" is handled above.
   return left != TSR_TOK_DOTDOT || !is_word(right);
 }
 
@@ -96,11 +96,12 @@ typedef struct statement {
   uint32_t first;
   uint32_t last;
   bool has_comment;  // inside
-  uint32_t width;    // on one line
+  bool has_string;
+  uint32_t width;  // on one line
 } statement;
 
 static statement measure(const formatter *f) {
-  statement s = {f->next, f->next, false, 0};
+  statement s = {f->next, f->next, false, false, 0};
   int before = 0;
   for (uint32_t i = f->next;; ++i) {
     const tsr_token *token = token_at(f, i);
@@ -112,6 +113,7 @@ static statement measure(const formatter *f) {
     s.width += width(token_text(f, token)) +
                (i != s.first && spaced(before, token->kind));
     before = token->kind;
+    s.has_string = s.has_string || before == TSR_TOK_STRING;
     s.last = i;
     if (token->kind == TSR_TOK_SEMICOLON || token->kind == TSR_TOK_LBRACE) {
       break;
@@ -162,45 +164,59 @@ static void put_token(formatter *f, const statement *s, uint32_t index) {
   f->line_empty = false;
 }
 
+// What separates the next token of a statement from the one before.
+typedef enum gap { GAP_NONE, GAP_SPACE, GAP_TWO_SPACES, GAP_BREAK } gap;
+
+// The width of what follows token |index| to the next comma or the end.
+static uint32_t element_width(const formatter *f, const statement *s,
+                              uint32_t index) {
+  uint32_t sum = 0;
+  int before = 0;
+  for (uint32_t i = index; i <= s->last; ++i) {
+    const tsr_token *token = &f->ast->tokens[i];
+    if (token->kind == TSR_TOKEN_COMMENT) break;
+    sum += width(token_text(f, token)) +
+           (i != index && spaced(before, token->kind));
+    before = token->kind;
+    if (before == TSR_TOK_COMMA) break;
+  }
+  return sum;
+}
+
+static gap gap_before(const formatter *f, const statement *s, bool broken,
+                      uint32_t index, uint32_t column) {
+  int before = f->ast->tokens[index - 1].kind;
+  int kind = f->ast->tokens[index].kind;
+  if (before == TSR_TOKEN_COMMENT) return GAP_BREAK;
+  if (kind == TSR_TOKEN_COMMENT) {
+    return breaks_before(f, index) == 0 ? GAP_TWO_SPACES : GAP_BREAK;
+  }
+  if (broken && before == TSR_TOK_COMMA &&
+      (s->has_string || column + 1 + element_width(f, s, index) > LINE_MAX)) {
+    return GAP_BREAK;
+  }
+  return spaced(before, kind) ? GAP_SPACE : GAP_NONE;
+}
+
 static void put_statement(formatter *f, const statement *s) {
   uint32_t indent = f->depth * INDENT;
   bool broken = s->has_comment || indent + s->width > LINE_MAX;
-  uint32_t align = indent + width(token_text(f, &f->ast->tokens[s->first])) + 1;
-  int before = 0;
-  bool fresh = false;  // a new line was begun inside the statement
+  uint32_t first_width = width(token_text(f, &f->ast->tokens[s->first]));
+  uint32_t align = indent + first_width + 1;
+  uint32_t column = indent + first_width;
   begin_line(f, s->first);
   put_spaces(f, indent);
-  for (uint32_t i = s->first; i <= s->last; ++i) {
-    const tsr_token *token = &f->ast->tokens[i];
-    if (token->kind == TSR_TOKEN_COMMENT) {
-      bool behind = breaks_before(f, i) == 0;
-      if (!behind && !fresh) {
-        tsr_buffer_append_char(f->out, '\n');
-        put_spaces(f, align);
-      } else if (behind && fresh) {
-        // A comma has begun the next line already: the comment goes before.
-        f->out->size -= align + 1;
-        tsr_buffer_append_string(f->out, "  ");
-      } else if (behind) {
-        tsr_buffer_append_string(f->out, "  ");
-      }
-      put_token(f, s, i);
+  put_token(f, s, s->first);
+  for (uint32_t i = s->first + 1; i <= s->last; ++i) {
+    gap kind = gap_before(f, s, broken, i, column);
+    if (kind == GAP_BREAK) {
       tsr_buffer_append_char(f->out, '\n');
-      put_spaces(f, align);
-      fresh = true;
-      continue;
+      column = 0;
     }
-    if (!fresh && i != s->first && spaced(before, token->kind)) {
-      tsr_buffer_append_char(f->out, ' ');
-    }
+    uint32_t spaces = kind == GAP_BREAK ? align : (uint32_t)kind;
+    put_spaces(f, spaces);
     put_token(f, s, i);
-    fresh = false;
-    if (broken && token->kind == TSR_TOK_COMMA) {
-      tsr_buffer_append_char(f->out, '\n');
-      put_spaces(f, align);
-      fresh = true;
-    }
-    before = token->kind;
+    column += spaces + width(token_text(f, &f->ast->tokens[i]));
   }
 }
 

@@ -9,11 +9,12 @@
 
 typedef struct expansion {
   tsr_compilation *compilation;
-  const tsr_node *node;
+  tsr_node *node;
   const tsr_binding *bindings;
   tsr_buffer out;
   uint32_t at;  // offset in the node's text
   bool good;
+  bool mark;  // the mistake is in the text itself
 } expansion;
 
 enum { SUGGESTED_MAX = 16 };
@@ -38,6 +39,7 @@ static char peek(const expansion *e) {
 
 static void malformed(expansion *e, uint32_t begin) {
   e->good = false;
+  e->mark = true;
   const char *data = e->node->text.data;
   uint32_t end = begin;
   while (end < e->node->text.size && data[end] != '}') ++end;
@@ -60,6 +62,7 @@ static const tsr_binding *find(const expansion *e, tsr_slice name) {
 
 static void unknown(expansion *e, tsr_slice name, uint32_t begin) {
   e->good = false;
+  e->mark = true;
   char names[SUGGESTED_MAX][64];
   const char *candidates[SUGGESTED_MAX] = {NULL};
   uint32_t count = 0;
@@ -181,6 +184,7 @@ static void escape(expansion *e) {
     return;
   }
   e->good = false;
+  e->mark = true;
   while ((peek(e) & 0xc0) == 0x80) ++e->at;
   tsr_diag_report(e->compilation->diags, TSR_DIAG_BAD_ESCAPE,
                   place(e, begin, e->at), "unknown escape '%.*s'",
@@ -201,13 +205,13 @@ static void expand_next(expansion *e) {
   }
 }
 
-bool tsr_literal_expand(tsr_compilation *compilation, const tsr_node *node,
+bool tsr_literal_expand(tsr_compilation *compilation, tsr_node *node,
                         const tsr_binding *bindings, const char **out_text,
                         bool *out_good) {
   *out_text = "";
   *out_good = false;
   if (node->erroneous) return true;
-  expansion e = {compilation, node, bindings, {0}, 0, true};
+  expansion e = {compilation, node, bindings, {0}, 0, true, false};
   tsr_buffer_init(&e.out);
   while (e.at < node->text.size && !e.out.failed) expand_next(&e);
   char *text = NULL;
@@ -218,11 +222,12 @@ bool tsr_literal_expand(tsr_compilation *compilation, const tsr_node *node,
   tsr_buffer_fini(&e.out);
   if (text == NULL) return false;
   *out_good = e.good;
+  node->erroneous = e.mark;
   if (e.good) *out_text = text;
   return true;
 }
 
-bool tsr_literal_plain(tsr_compilation *compilation, const tsr_node *node,
+bool tsr_literal_plain(tsr_compilation *compilation, tsr_node *node,
                        const char **out_text, bool *out_good) {
   if (!tsr_literal_expand(compilation, node, NULL, out_text, out_good)) {
     return false;

@@ -16,22 +16,25 @@ typedef struct parse_job {
   tsr_error *error;
 } parse_job;
 
-// Text that no scanner need see: binary files, other encodings.
+// Text that no scanner need see: binary files, other encodings. The first
+// oddity is reported (UTF-16 begins with one that is no zero byte).
 static bool text_is_sane(tsr_diags *diags, const tsr_source *source,
                          uint32_t index) {
   const char *nul =
       source->size == 0 ? NULL : memchr(source->text, '\0', source->size);
-  if (nul != NULL) {
-    uint32_t at = (uint32_t)(nul - source->text);
-    tsr_diag_report(diags, TSR_DIAG_NUL_BYTE, (tsr_span){index, at, at + 1},
-                    "zero byte at offset %u: this is not a text", at);
-    return false;
-  }
+  uint32_t zero = nul == NULL ? source->size : (uint32_t)(nul - source->text);
   uint32_t bad = (uint32_t)tsr_utf8_find_invalid(source->text, source->size);
-  if (bad == source->size) return true;
-  tsr_diag_report(diags, TSR_DIAG_BAD_UTF8, (tsr_span){index, bad, bad + 1},
-                  "byte 0x%02x at offset %u is not UTF-8",
-                  (unsigned)(unsigned char)source->text[bad], bad);
+  uint32_t at = zero < bad ? zero : bad;
+  tsr_span span = {index, at, at + 1};
+  if (at == source->size) return true;
+  if (zero < bad) {
+    tsr_diag_report(diags, TSR_DIAG_NUL_BYTE, span,
+                    "zero byte at offset %u: this is not a text", at);
+  } else {
+    tsr_diag_report(diags, TSR_DIAG_BAD_UTF8, span,
+                    "byte 0x%02x at offset %u is not UTF-8",
+                    (unsigned)(unsigned char)source->text[at], at);
+  }
   return false;
 }
 
@@ -220,9 +223,8 @@ tsr_status tsr_parse_text(tsr_compilation *compilation, const char *name,
                          name);
   }
   tsr_source_data data = {0};
-  data.text = tsr_arena_alloc(&compilation->arena, size + 2);
+  data.text = tsr_arena_strndup(&compilation->arena, text, size);
   if (data.text == NULL) return tsr_error_out_of_memory(error);
-  if (size != 0) memcpy(data.text, text, size);
   data.size = size;
   const char *kept =
       tsr_arena_strndup(&compilation->arena, directory, strlen(directory));

@@ -31,10 +31,10 @@ static bool start(tsr_parser *parse, yyscan_t *out_scanner) {
   if (tsr_flex_lex_init_extra(parse, out_scanner) != 0) return false;
   const tsr_source *source = parse->source;
   parse->offset = source->bom_size;
-  // In place: the text is followed by the two NULs that flex asks for.
-  return tsr_flex__scan_buffer(source->text + source->bom_size,
-                               source->size - source->bom_size + 2u,
-                               *out_scanner) != NULL;
+  // Flex writes into what it scans; it gets a copy, for carets show the text.
+  return tsr_flex__scan_bytes(source->text + source->bom_size,
+                              (int)(source->size - source->bom_size),
+                              *out_scanner) != NULL;
 }
 
 tsr_status tsr_parse_run(tsr_parser *parse, tsr_error *error) {

@@ -64,6 +64,7 @@ void tsr_parse_enter_loop(tsr_parser *parse, tsr_span span) {
   if (++parse->loop_depth == TSR_LOOP_DEPTH_MAX + 1) {
     tsr_diag_report(parse->compilation->diags, TSR_DIAG_TOO_DEEP, span,
                     "loops nested more than %d deep", TSR_LOOP_DEPTH_MAX);
+    parse->stopped = true;
   }
 }
 
@@ -141,6 +142,12 @@ void tsr_scan_comment(tsr_parser *parse, tsr_span *location) {
 int tsr_scan_unterminated(tsr_parser *parse, const tsr_span *location) {
   tsr_diag_report(parse->compilation->diags, TSR_DIAG_UNTERMINATED_STRING,
                   *location, "string does not end on this line");
+  return tsr_scan_accept(parse, TSR_TOK_BAD_STRING, location);
+}
+
+int tsr_scan_curly_quote(tsr_parser *parse, const tsr_span *location) {
+  tsr_diag_report(parse->compilation->diags, TSR_DIAG_BAD_CHARACTER, *location,
+                  "curly quotes; strings stand between straight ones: \"");
   return tsr_scan_accept(parse, TSR_TOK_BAD_STRING, location);
 }
 

@@ -17,6 +17,7 @@ int tsr_scan_end(tsr_parser *parse, tsr_span *location);
 int tsr_scan_keyword(const char *text, size_t size);
 void tsr_scan_comment(tsr_parser *parse, tsr_span *location);
 int tsr_scan_unterminated(tsr_parser *parse, const tsr_span *location);
+int tsr_scan_curly_quote(tsr_parser *parse, const tsr_span *location);
 int tsr_scan_bad_number(tsr_parser *parse, const tsr_span *location);
 void tsr_scan_bad_character(tsr_parser *parse, const tsr_span *location);
 

@@ -16,6 +16,10 @@ enum {
   TSR_TENSOR_COUNT_MAX = 64,
   TSR_EXTENT_MAX = 16777216,  // rows or columns of a synthetic tensor
   TSR_WORKERS_MAX = 4096,
+  // A kernel is made for each range; the others bound what checks cost.
+  TSR_TOKEN_RANGE_COUNT_MAX = 64,
+  TSR_DECLARATION_COUNT_MAX = 1000,
+  TSR_MATCH_COUNT_MAX = 10000,
 };
 
 typedef enum tsr_check_id {

@@ -151,8 +151,15 @@ bool tsr_check_output_type(tsr_sema *sema, tsr_node *node) {
 
 bool tsr_check_token_ranges(tsr_sema *sema, tsr_node *node) {
   bool good = true;
+  uint32_t count = 0;
   for (const tsr_node *range = node->first; range != NULL;
        range = range->next) {
+    if (++count > TSR_TOKEN_RANGE_COUNT_MAX) {
+      tsr_diag_report(sema->compilation->diags, TSR_DIAG_TOO_MANY, range->span,
+                      "more than %d ranges of tokens",
+                      TSR_TOKEN_RANGE_COUNT_MAX);
+      return false;
+    }
     if (range->erroneous) {
       good = false;
     } else if (range->number == 0 || range->number >= UINT32_MAX ||

@@ -45,12 +45,11 @@ static tsr_status read_open(tsr_arena *arena, int file, const char *path,
   tsr_buffer_init(&buffer);
   tsr_status status = read_all(file, path, &buffer, error);
   if (status == TSR_OK) {
-    // One NUL more than strndup's own: flex wants two.
-    out_data->text = tsr_arena_alloc(arena, buffer.size + 2);
+    out_data->text =
+        tsr_arena_strndup(arena, tsr_buffer_text(&buffer), buffer.size);
     if (out_data->text == NULL) status = tsr_error_out_of_memory(error);
   }
   if (status == TSR_OK) {
-    if (buffer.size != 0) memcpy(out_data->text, buffer.data, buffer.size);
     out_data->size = buffer.size;
     out_data->device = (uint64_t)info.st_dev;
     out_data->inode = S_ISREG(info.st_mode) ? (uint64_t)info.st_ino : 0;

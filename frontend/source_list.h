@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The registry of sources, as the front end itself sees it. Texts live in the
-// compilation's arena and never move, so slices of them stay valid; two NULs
-// follow each text, as flex asks of a buffer that it scans in place.
+// compilation's arena and neither move nor change, so slices of them stay
+// valid.
 #ifndef FRONTEND_SOURCE_LIST_H_
 #define FRONTEND_SOURCE_LIST_H_
 

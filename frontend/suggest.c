@@ -31,19 +31,35 @@ static uint32_t distance(const char *a, uint32_t a_size, const char *b,
   return rows[a_size % 3][b_size];
 }
 
+static uint32_t common_prefix(const char *text, uint32_t size,
+                              const char *word) {
+  uint32_t i = 0;
+  while (i < size && text[i] == word[i]) ++i;
+  return i;
+}
+
+// Less is nearer. An abbreviation ("gelu" for "gelu_erf") counts as no slip;
+// between equals the longer common beginning decides.
+static uint32_t score(const char *text, uint32_t size, const char *word) {
+  uint32_t common = common_prefix(text, size, word);
+  uint32_t length = (uint32_t)strlen(word);
+  uint32_t slips =
+      common == size && size >= 3 ? 0 : distance(text, size, word, length);
+  return slips * 256 + 128 - common;
+}
+
 const char *tsr_suggest(const char *text, uint32_t size,
                         const char *const *candidates, uint32_t count) {
   if (size == 0 || size > LENGTH_MAX) return NULL;
   // A third of the word may be wrong, of short words one letter.
-  uint32_t best_distance = size / 3 + (size < 3) + 1;
+  uint32_t slips_max = size < 3 ? 1 : size / 3;
+  uint32_t best_score = slips_max * 256 + 129;
   const char *best = NULL;
   for (uint32_t i = 0; i < count; ++i) {
-    if (candidates[i] == NULL) continue;
-    size_t length = strlen(candidates[i]);
-    if (length > LENGTH_MAX) continue;
-    uint32_t d = distance(text, size, candidates[i], (uint32_t)length);
-    if (d < best_distance) {
-      best_distance = d;
+    if (candidates[i] == NULL || strlen(candidates[i]) > LENGTH_MAX) continue;
+    uint32_t s = score(text, size, candidates[i]);
+    if (s < best_score) {
+      best_score = s;
       best = candidates[i];
     }
   }

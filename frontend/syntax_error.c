@@ -54,6 +54,14 @@ static void append_expected(tsr_buffer *out, const char *const *expected,
   }
 }
 
+// What could stand instead of ';', if that is one thing.
+static void append_other(tsr_buffer *out, const char *const *expected,
+                         uint32_t count) {
+  if (count != 2) return;
+  tsr_buffer_append_string(out, " or ");
+  append_name(out, expected[strcmp(expected[0], ";") == 0]);
+}
+
 // A word that is none of the expected ones, but near one of them.
 static const char *suggestion(tsr_parser *parse, tsr_span span,
                               const char *const *expected, uint32_t count) {
@@ -80,17 +88,9 @@ void tsr_syntax_error(tsr_parser *parse, tsr_span span, const char *found,
   if (forgotten) {
     span = (tsr_span){parse->source_index, parse->previous.end,
                       parse->previous.end};
-    tsr_buffer_append_string(&message, "expected ';' here");
-    if (expected_count <= EXPECTED_SHOWN_MAX && expected_count > 1) {
-      tsr_buffer_append_string(&message, ", or one of");
-      const char *separator = " ";
-      for (uint32_t i = 0; i < expected_count; ++i) {
-        if (strcmp(expected[i], ";") == 0) continue;
-        tsr_buffer_append_string(&message, separator);
-        append_name(&message, expected[i]);
-        separator = ", ";
-      }
-    }
+    tsr_buffer_append_string(&message, "expected ';'");
+    append_other(&message, expected, expected_count);
+    tsr_buffer_append_string(&message, " here");
   } else {
     tsr_buffer_append_string(&message, "unexpected ");
     append_found(parse, &message, span, found);

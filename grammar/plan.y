@@ -115,7 +115,7 @@ static void yyerror(const struct tsr_span *location, yyscan_t scanner,
 ;
 
 %type <struct tsr_node *>
-  statements statement lost setting source source_clauses source_clause percent
+  statements statement lost close setting source source_clauses source_clause percent
   for loop_values loop_items loop_item step loop_list loop_value
   layer layer_items layer_item match match_items match_item rule extent
   tensors tensor tensor_clauses tensor_clause biases bias
@@ -155,8 +155,8 @@ lost:
 ;
 
 close:
-  "}"
-| error "}"             { yyerrok; }
+  "}"                   { $$ = NULL; }
+| error "}"             { $$ = NEW(ERROR, @$); yyerrok; }
 ;
 
 junk:
@@ -223,7 +223,7 @@ for:
     {
       $$ = tsr_node_set_body(
           tsr_node_add(tsr_node_add(NEW(FOR, @$), $word), $loop_values),
-          $loop_items);
+          tsr_node_add($loop_items, $close));
       tsr_parse_leave_loop(parse);
     }
 ;
@@ -265,7 +265,10 @@ loop_item:
 
 layer:
   LAYER string "{" layer_items close
-    { $$ = tsr_node_set_body(tsr_node_add(NEW(LAYER, @$), $2), $4); }
+    {
+      $$ = tsr_node_set_body(tsr_node_add(NEW(LAYER, @$), $2),
+                             tsr_node_add($4, $5));
+    }
 | LAYER error "{" junk "}"  { $$ = NEW(ERROR, @$); yyerrok; }
 ;
 
@@ -289,7 +292,10 @@ layer_item:
 
 match:
   MATCH string "{" match_items close
-    { $$ = tsr_node_set_body(tsr_node_add(NEW(MATCH, @$), $2), $4); }
+    {
+      $$ = tsr_node_set_body(tsr_node_add(NEW(MATCH, @$), $2),
+                             tsr_node_add($4, $5));
+    }
 | MATCH error "{" junk "}"  { $$ = NEW(ERROR, @$); yyerrok; }
 ;
 
@@ -383,7 +389,7 @@ open_range:
 
 schedule:
   SCHEDULE "{" schedule_items close
-    { $$ = tsr_node_set_body(NEW(SCHEDULE, @$), $3); }
+    { $$ = tsr_node_set_body(NEW(SCHEDULE, @$), tsr_node_add($3, $4)); }
 ;
 
 schedule_items:

@@ -4,6 +4,7 @@
 // MODE: tokens, ast, plan, fmt, flatten, check, json, markdown. Diagnostics go
 // to standard error, as tesserac prints them. Exit code 1: the plan has errors;
 // 2: the machine failed.
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,6 +58,8 @@ static int run(const char *mode, const char *path) {
 }
 
 int main(int argc, char **argv) {
+  // An application may do so; the front end must not care.
+  (void)setlocale(LC_ALL, "");
   if (argc == 2 && strcmp(argv[1], "markdown") == 0) {
     tsr_buffer out;
     tsr_buffer_init(&out);
