@@ -68,11 +68,18 @@ static shard *find_shard(tsr_checkpoint *checkpoint, const char *name) {
   return NULL;
 }
 
-static tsr_status add_shard(tsr_checkpoint *checkpoint, const char *folder,
-                            const char *name, shard **out_shard,
-                            tsr_error *error) {
+// An index being read.
+typedef struct index_reader {
+  tsr_checkpoint *checkpoint;
+  const char *path;    // of the index, for messages
+  const char *folder;  // of its shards
+} index_reader;
+
+static tsr_status add_shard(const index_reader *reader, const char *name,
+                            shard **out_shard, tsr_error *error) {
+  tsr_checkpoint *checkpoint = reader->checkpoint;
   shard *added = &checkpoint->shards[checkpoint->shard_count];
-  char *path = tsr_path_join(folder, name);
+  char *path = tsr_path_join(reader->folder, name);
   added->name = tsr_strdup(name);
   tsr_status status = TSR_OK;
   if (path == NULL || added->name == NULL) {
@@ -86,27 +93,26 @@ static tsr_status add_shard(tsr_checkpoint *checkpoint, const char *folder,
 }
 
 // One line of the weight_map.
-static tsr_status add_mapped(tsr_checkpoint *checkpoint, const char *folder,
-                             const char *name, const json_t *where,
-                             tsr_error *error) {
+static tsr_status add_mapped(const index_reader *reader, const char *name,
+                             const json_t *where, tsr_error *error) {
+  tsr_checkpoint *checkpoint = reader->checkpoint;
   const char *shard_name = json_string_value(where);
   if (shard_name == NULL || !tsr_path_is_contained(shard_name)) {
     return tsr_error_set(error, TSR_CORRUPT,
-                         "the shard of '%s' is '%s', which is not a name "
+                         "%s: the shard of '%s' is '%s', which is not a name "
                          "inside the index's folder",
-                         name, shard_name == NULL ? "" : shard_name);
+                         reader->path, name,
+                         shard_name == NULL ? "" : shard_name);
   }
   tsr_status status = TSR_OK;
   shard *found = find_shard(checkpoint, shard_name);
-  if (found == NULL) {
-    status = add_shard(checkpoint, folder, shard_name, &found, error);
-  }
+  if (found == NULL) status = add_shard(reader, shard_name, &found, error);
   if (status != TSR_OK) return status;
   uint32_t index = 0;
   if (!tsr_names_find(&found->file.names, name, &index)) {
     return tsr_error_set(error, TSR_CORRUPT,
-                         "tensor '%s' is not in its shard '%s'", name,
-                         shard_name);
+                         "%s: tensor '%s' is not in its shard '%s'",
+                         reader->path, name, shard_name);
   }
   const tsr_tensor *tensor = &found->file.tensors[index];
   tsr_names_add(&checkpoint->names, tensor->name, checkpoint->count);
@@ -129,9 +135,9 @@ static size_t count_shards(json_t *map) {
   return count;
 }
 
-static tsr_status read_weight_map(tsr_checkpoint *checkpoint,
-                                  const char *folder, json_t *map,
+static tsr_status read_weight_map(const index_reader *reader, json_t *map,
                                   tsr_error *error) {
+  tsr_checkpoint *checkpoint = reader->checkpoint;
   size_t count = json_object_size(map);
   checkpoint->shards = tsr_calloc(count_shards(map), sizeof(shard));
   checkpoint->tensors = tsr_calloc(count, sizeof(*checkpoint->tensors));
@@ -143,9 +149,7 @@ static tsr_status read_weight_map(tsr_checkpoint *checkpoint,
   const char *name;
   json_t *where;
   json_object_foreach(map, name, where) {
-    if (status == TSR_OK) {
-      status = add_mapped(checkpoint, folder, name, where, error);
-    }
+    if (status == TSR_OK) status = add_mapped(reader, name, where, error);
   }
   if (status == TSR_OK) (void)tsr_names_sort(&checkpoint->names);
   return status;
@@ -158,22 +162,21 @@ static tsr_status read_index(tsr_checkpoint *checkpoint, const char *path,
   if (status != TSR_OK) return status;
   json_t *root = NULL;
   char *folder = tsr_path_directory(path);
+  const index_reader reader = {checkpoint, path, folder};
   if (folder == NULL) status = tsr_error_out_of_memory(error);
   if (status == TSR_OK) {
-    status = tsr_json_parse_object("index", (const char *)map.data, map.size,
+    status = tsr_json_parse_object(path, (const char *)map.data, map.size,
                                    &root, error);
   }
   json_t *weight_map = json_object_get(root, "weight_map");
   if (status == TSR_OK && !json_is_object(weight_map)) {
-    status = tsr_error_set(error, TSR_CORRUPT, "it has no weight_map object");
+    status = tsr_error_set(error, TSR_CORRUPT,
+                           "%s: it has no weight_map object", path);
   }
-  if (status == TSR_OK) {
-    status = read_weight_map(checkpoint, folder, weight_map, error);
-  }
+  if (status == TSR_OK) status = read_weight_map(&reader, weight_map, error);
   json_decref(root);
   tsr_free(folder);
   tsr_map_close(&map);
-  if (status == TSR_CORRUPT) tsr_error_prefix(error, "%s", path);
   return status;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/float16.h"
+#include "clones.h"
 
 enum { LANES = 8 };
 
@@ -12,6 +13,7 @@ typedef uint32_t word_vector __attribute__((vector_size(32)));
 typedef int32_t int_vector __attribute__((vector_size(32)));
 typedef float float_vector __attribute__((vector_size(32)));
 
+TSR_CLONES
 static void from_bf16(const uint8_t *data, size_t count, float *values) {
   size_t i = 0;
   for (; i + LANES <= count; i += LANES) {
@@ -32,6 +34,7 @@ static void from_bf16(const uint8_t *data, size_t count, float *values) {
 
 // As tsr_fp16_to_float, without operands that are subnormal floats (which cost
 // a trap on some machines): 0x38800000 is 2^-14, the smallest normal half.
+TSR_CLONES
 static void from_fp16(const uint8_t *data, size_t count, float *values) {
   size_t i = 0;
   for (; i + LANES <= count; i += LANES) {
@@ -144,6 +147,7 @@ void tsr_bits_from_msb(const uint8_t *flat, size_t flat_size, uint64_t first,
   clear_tail(out_bits, count);
 }
 
+TSR_CLONES
 void tsr_bits_from_nonzero(const float *values, size_t count,
                            uint8_t *out_bits) {
   size_t i = 0;
@@ -187,6 +191,7 @@ void tsr_bits_from_largest(const float *values, size_t count,
   clear_tail(out_bits, count);
 }
 
+TSR_CLONES
 void tsr_mask_floats(const uint8_t *bits, size_t count, float *values) {
   const word_vector lane_bits = {1, 2, 4, 8, 16, 32, 64, 128};
   size_t i = 0;

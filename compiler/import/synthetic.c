@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "clones.h"
 #include "convert.h"
 
 enum { LANES = 8 };
@@ -49,6 +50,7 @@ static float scale_of(uint32_t columns) {
   return (float)scale;
 }
 
+TSR_CLONES
 void tsr_synthetic_row(uint64_t key, uint32_t row, uint32_t columns,
                        float *values) {
   uint64_t mixed = mix64(key + row);
