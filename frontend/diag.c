@@ -23,6 +23,9 @@ void tsr_diags_destroy(tsr_diags *diags) {
   tsr_free(diags);
 }
 
+static const char *format_message(tsr_arena *arena, const char *format,
+                                  va_list args) TSR_PRINTF(2, 0);
+
 // Formats into |arena|; NULL when out of memory.
 static const char *format_message(tsr_arena *arena, const char *format,
                                   va_list args) {
