@@ -11,6 +11,8 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/runtime/include/tessera
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 foreach(command tessera_tool tesserac)
   if(TARGET ${command})
+    # LLVM may lie outside the loader's path.
+    set_target_properties(${command} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
     install(TARGETS ${command} DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()
 endforeach()

@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# example_test.sh BUILD EXAMPLE CC SANITIZERS: installs BUILD into a folder,
+# moves it, and builds, runs and compares the example as its README says.
+set -eu
+build=$1
+example=$2
+compiler=$3
+if test -n "$4"; then
+  echo "SKIPPED: an application without sanitizers cannot load this library"
+  exit 77
+fi
+if ! test -x "$build/tools/tesserac"; then
+  echo "SKIPPED: no tesserac in this build"
+  exit 77
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export XDG_CACHE_HOME="$work/cache"
+
+cmake --install "$build" --prefix "$work/first" >"$work/install.log" || {
+  cat "$work/install.log"
+  exit 1
+}
+mv "$work/first" "$work/prefix"  # an installed tree may be moved
+for file in bin/tessera bin/tesserac include/tessera/tessera.h; do
+  test -f "$work/prefix/$file"
+done
+cp -r "$example" "$work/example"
+cd "$work/example"
+sed -n '/^```text$/,/^```$/p' README.md | grep -v '^```' >expected.txt
+test -s expected.txt
+
+"$work/prefix/bin/tesserac" compile block.tess -o block.bundle 2>compile.log || {
+  cat compile.log
+  exit 1
+}
+"$work/prefix/bin/tesserac" compile block.tess --single-file \
+  -o single.bundle 2>compile.log
+test -f single.bundle
+
+check() {
+  "$1" block.bundle >actual.txt
+  diff expected.txt actual.txt
+  "$1" single.bundle | diff expected.txt -
+  if "$1" none.bundle 2>error.txt; then exit 1; fi
+  grep -q "^open: bundle 'none.bundle': cannot open it: No such file" error.txt
+}
+
+if command -v pkg-config >/dev/null; then
+  PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name tessera.pc)")
+  export PKG_CONFIG_PATH
+  test "$(pkg-config --modversion tessera)" = \
+    "$("$work/prefix/bin/tessera" --version | sed 's/[^ ]* //; s/ .*//')"
+  make CC="$compiler" CFLAGS='-Wall -Wextra -Werror'
+  check ./run_layers
+  rm run_layers
+else
+  echo "SKIPPED: no pkg-config here"
+fi
+
+cmake -S . -B build -DCMAKE_PREFIX_PATH="$work/prefix" \
+  -DCMAKE_C_COMPILER="$compiler" >cmake.log
+cmake --build build >>cmake.log || {
+  cat cmake.log
+  exit 1
+}
+check build/run_layers
+echo "the example agrees with its README, built both ways"

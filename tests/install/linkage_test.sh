@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# linkage_test.sh LIBTESSERA HEADER: the library exports the functions of the
+# header, no more and no fewer, and needs the C library's objects only.
+set -eu
+library=$1
+header=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+nm -D --defined-only "$library" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' |
+  sort >"$work/exported"
+sed 's,//.*,,' "$header" | tr '\n' ' ' | tr ';' '\n' | grep TESSERA_API |
+  grep -o 'tessera_[a-z_]*(' | tr -d '(' | sort >"$work/declared"
+nm -D --defined-only "$library" | awk '$2 != "T" && $2 != "A"' >"$work/other"
+
+diff "$work/declared" "$work/exported" || {
+  echo "the header (<) and the library (>) differ"
+  exit 1
+}
+test "$(wc -l <"$work/exported")" -gt 20
+test ! -s "$work/other" || {
+  echo "exported, but no function:"
+  cat "$work/other"
+  exit 1
+}
+
+readelf -d "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' >"$work/needed"
+if grep -Ev '^(libc|libm|libpthread|libdl|ld-linux[-a-z0-9]*)\.so' "$work/needed"
+then
+  echo "the library may not need the above"
+  exit 1
+fi
+grep -q '^libc\.so' "$work/needed"
+# Nothing that ends the process or prints may be called.
+if nm -D --undefined-only "$library" |
+  grep -E ' (exit|_exit|abort|printf|puts|perror|fprintf|fputs)(@|$)'; then
+  echo "the library may not call the above"
+  exit 1
+fi
+echo "$(wc -l <"$work/exported") functions, needs $(tr '\n' ' ' <"$work/needed")"
