@@ -265,6 +265,12 @@ void tsr_checkpoint_close(tsr_checkpoint *checkpoint) {
   tsr_free(checkpoint);
 }
 
+const char *tsr_checkpoint_file(const tsr_checkpoint *checkpoint,
+                                uint32_t index) {
+  return index < checkpoint->shard_count ? checkpoint->shards[index].file.path
+                                         : NULL;
+}
+
 uint32_t tsr_checkpoint_count(const tsr_checkpoint *checkpoint) {
   return checkpoint->count;
 }

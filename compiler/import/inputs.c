@@ -165,3 +165,9 @@ void tsr_inputs_close(tsr_inputs *inputs) {
   tsr_free(inputs->masks);
   tsr_free(inputs);
 }
+
+const char *tsr_inputs_file(const tsr_inputs *inputs, uint32_t weights,
+                            uint32_t index) {
+  const tsr_checkpoint *checkpoint = inputs->weights[weights].checkpoint;
+  return checkpoint == NULL ? NULL : tsr_checkpoint_file(checkpoint, index);
+}

@@ -127,6 +127,20 @@ static void put_input(tsr_buffer *out, const tsr_plan *plan, const char *path) {
   tsr_free(joined);
 }
 
+// What an index names; the file that the plan names itself is there already.
+static void put_shards(tsr_buffer *out, const tsr_compile *c,
+                       uint32_t weights) {
+  const char *path;
+  if (c->inputs == NULL || tsr_inputs_file(c->inputs, weights, 0) == NULL) {
+    return;
+  }
+  const char *named = tsr_path_name(c->plan->weights[weights].path);
+  for (uint32_t i = 0; (path = tsr_inputs_file(c->inputs, weights, i)) != NULL;
+       ++i) {
+    if (strcmp(tsr_path_name(path), named) != 0) put_prerequisite(out, path);
+  }
+}
+
 static void write_rule(const tsr_compile *c, tsr_buffer *out) {
   const tsr_sources *sources = tsr_compilation_sources(c->compilation);
   put_path(out, c->output == NULL ? c->plan_path : c->output);
@@ -136,6 +150,7 @@ static void write_rule(const tsr_compile *c, tsr_buffer *out) {
   }
   for (uint32_t i = 0; c->plan != NULL && i < c->plan->weights_count; ++i) {
     put_input(out, c->plan, c->plan->weights[i].path);
+    put_shards(out, c, i);
   }
   for (uint32_t i = 0; c->plan != NULL && i < c->plan->masks_count; ++i) {
     put_input(out, c->plan, c->plan->masks[i].path);

@@ -48,6 +48,11 @@ tsr_checkpoint_open_memory(const char *name, const uint8_t *data, size_t size,
                            tsr_checkpoint **out_checkpoint, tsr_error *error);
 void tsr_checkpoint_close(tsr_checkpoint *checkpoint);  // NULL is legal
 
+// Path of the file (of an index: of shard |index|) as it was opened; NULL from
+// the number of files on.
+const char *tsr_checkpoint_file(const tsr_checkpoint *checkpoint,
+                                uint32_t index);
+
 // Tensors in the order of the file (of an index: sorted by name).
 uint32_t tsr_checkpoint_count(const tsr_checkpoint *checkpoint);
 // Borrowed from |checkpoint|.

@@ -25,6 +25,11 @@ TSR_MUST_USE tsr_status tsr_inputs_open(const tsr_plan *plan,
                                         tsr_error *error);
 void tsr_inputs_close(tsr_inputs *inputs);  // NULL is legal
 
+// Path of data file |index| of weights declaration |weights| (shards one by
+// one), for dependency lists; NULL when there is none. Borrowed.
+const char *tsr_inputs_file(const tsr_inputs *inputs, uint32_t weights,
+                            uint32_t index);
+
 // One layer's matrix W [rows, columns] as the plan combines it.
 typedef struct tsr_matrix tsr_matrix;
 
