@@ -43,7 +43,7 @@ const char *tsr_suggest_word(const char *word, const char *const *words) {
 
 const char *const tsr_exit_texts[4] = {
     "success",
-    "the input was read and found wrong; what is wrong was said",
+    "an input is missing or wrong; the messages say what",
     "the command line makes no sense",
     "the machine failed: files, memory, or something that is missing here",
 };

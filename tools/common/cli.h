@@ -39,7 +39,7 @@
 // which a shell shows as 128 + its number.
 typedef enum tsr_exit {
   TSR_EXIT_OK = 0,
-  TSR_EXIT_DIAGNOSED = 1,  // the input was read and found wrong
+  TSR_EXIT_DIAGNOSED = 1,  // an input is missing or wrong
   TSR_EXIT_USAGE = 2,      // the command line makes no sense
   TSR_EXIT_FAILURE = 3,    // the machine: files, memory, missing features
 } tsr_exit;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tesserac explain: what a diagnostic's code means and what to do about it.
+#include <ctype.h>
+
 #include "common/table.h"
 #include "frontend/frontend.h"
 #include "tesserac/commands.h"
@@ -51,7 +53,11 @@ static int explain(const tsr_cli *cli, const char *code) {
     return print(cli, &text, TSR_OK, &error);
   }
   tsr_buffer_fini(&text);
-  const char *meant = tsr_suggest_word(code, codes);
+  char upper[16] = "";
+  for (size_t i = 0; code[i] != '\0' && i < sizeof(upper) - 1; ++i) {
+    upper[i] = (char)toupper((unsigned char)code[i]);
+  }
+  const char *meant = tsr_suggest_word(upper, codes);
   if (meant != NULL) {
     return tsr_cli_usage_error(cli, "no code '%s'; did you mean '%s'?", code,
                                meant);

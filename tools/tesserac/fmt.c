@@ -33,21 +33,28 @@ static tsr_status read_plan(const char *path, tsr_buffer *out,
   return tsr_buffer_status(out, error);
 }
 
-// Formats |text|; false when it has mistakes, which are then printed.
+// The path that messages and includes of |path| go by.
+static const char *source_name(const tsr_cli *cli, const char *path) {
+  const char *name = tsr_cli_string(cli, "stdin-name");
+  if (strcmp(path, "-") != 0) return path;
+  return name != NULL ? name : "<stdin>";
+}
+
+// Formats |text|. When it has mistakes they are printed, and |*out_code| says
+// so.
 static tsr_status format(const tsr_cli *cli, const char *path,
                          const tsr_buffer *text, tsr_buffer *out, int *out_code,
                          tsr_error *error) {
-  bool is_stdin = strcmp(path, "-") == 0;
-  tsr_compilation *compilation = tsr_compilation_create();
-  if (compilation == NULL) return tsr_error_out_of_memory(error);
+  const char *name = source_name(cli, path);
   tsr_ast *ast = NULL;
+  tsr_compilation *compilation = tsr_compilation_create();
+  char *directory = tsr_path_directory(name);
   tsr_status status = TSR_OK;
-  char *directory = tsr_path_directory(is_stdin ? "./-" : path);
-  if (directory == NULL) {
+  if (compilation == NULL || directory == NULL) {
     status = tsr_error_out_of_memory(error);
   } else {
-    status = tsr_parse_text(compilation, is_stdin ? "<stdin>" : path, directory,
-                            tsr_buffer_text(text), text->size, &ast, error);
+    status = tsr_parse_text(compilation, name, directory, tsr_buffer_text(text),
+                            text->size, &ast, error);
   }
   if (status == TSR_OK) {
     *out_code = tsr_cli_report(cli, compilation);
@@ -124,6 +131,11 @@ static const tsr_option options[] = {
     {.name = "check",
      .help = "print the names of those files and exit with 1 if there is one",
      .group = "what"},
+    {.name = "stdin-name",
+     .type = TSR_OPTION_FILE,
+     .value = "PATH",
+     .help = "the plan that standard input stands for: its folder is where "
+             "includes are looked up"},
     TSR_OPTIONS_DIAGNOSTICS,
     {0}};
 

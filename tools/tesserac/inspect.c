@@ -157,6 +157,8 @@ static int show(const tsr_inspection *inspection) {
     tsr_inspection_write_json(inspection, tiles, &text);
   } else if (tiles) {
     draw_maps(inspection, &text);
+  } else if (tsr_cli_given(cli, "kernels")) {
+    tsr_inspection_kernels(inspection, &text);
   } else if (tsr_cli_given(cli, "layer")) {
     tsr_inspection_details(inspection, &text);
   } else {
@@ -184,10 +186,15 @@ static const tsr_option options[] = {
      .type = TSR_OPTION_STRING,
      .value = "LAYER",
      .help = "only this layer, in detail"},
+    {.name = "kernels",
+     .letters = "k",
+     .help = "list all kernels",
+     .group = "what"},
     {.name = "json", .help = "write JSON, with exact numbers"},
     {.name = "tiles",
      .letters = "t",
-     .help = "draw the tile map; with --json: add the kinds of all tiles"},
+     .help = "draw the tile map; with --json: add the kinds of all tiles",
+     .group = "what"},
     {.name = "svg",
      .type = TSR_OPTION_FILE,
      .value = "FILE",
@@ -216,8 +223,9 @@ const tsr_command tsr_command_inspect = {
     .summary = "show what is in a bundle",
     .description =
         "Shows the layers of a bundle with their shapes, kinds of tiles and "
-        "bytes against the dense form, the kernels with the token counts that "
-        "they serve, and the images with the processors that they fit. With "
+        "bytes against the dense form, the strategies of their kernels with "
+        "the token counts that they serve, and the images with the processors "
+        "that they fit. With "
         "--layer: one layer with all parameters of its launches.\n\n"
         "The structure of the bundle is always checked; its checksums are, "
         "when asked for.",

@@ -29,9 +29,7 @@ static void render(const tsr_inspection *inspection, tsr_table *table,
 }
 
 // "1", "2..16", "17..".
-static void token_range(const json_t *kernel, char text[48]) {
-  uint64_t first = tsr_json_uint_at(kernel, "tokens", 0);
-  uint64_t last = tsr_json_uint_at(kernel, "tokens", 1);
+static void format_range(uint64_t first, uint64_t last, char text[48]) {
   if (last == UINT32_MAX) {
     (void)snprintf(text, 48, "%llu..", (unsigned long long)first);
   } else if (first == last) {
@@ -40,6 +38,11 @@ static void token_range(const json_t *kernel, char text[48]) {
     (void)snprintf(text, 48, "%llu..%llu", (unsigned long long)first,
                    (unsigned long long)last);
   }
+}
+
+static void token_range(const json_t *kernel, char text[48]) {
+  format_range(tsr_json_uint_at(kernel, "tokens", 0),
+               tsr_json_uint_at(kernel, "tokens", 1), text);
 }
 
 // "none", "4.10 kB", "4.10 kB + 768 B/token".
@@ -129,7 +132,7 @@ static uint32_t users(const tsr_inspection *inspection, size_t kernel) {
   return count;
 }
 
-static void kernels(const tsr_inspection *inspection, tsr_buffer *out) {
+void tsr_inspection_kernels(const tsr_inspection *inspection, tsr_buffer *out) {
   static const char *const headers[] = {
       "<kernel",       "<strategy", ">tokens", ">layers", "<scratch per thread",
       "<packed input", NULL};
@@ -148,6 +151,55 @@ static void kernels(const tsr_inspection *inspection, tsr_buffer *out) {
     tsr_table_cell(table, "%s", bytes);
     need(kernel, "packed", bytes);
     tsr_table_cell(table, "%s", bytes);
+  }
+  render(inspection, table, out);
+}
+
+// One strategy's kernels together.
+typedef struct strategy {
+  const char *name;
+  uint32_t kernels;
+  uint64_t first, last;    // tokens
+  uint64_t scratch_first;  // bytes of a thread at its first token count
+} strategy;
+
+static void add_kernel(strategy *s, const json_t *kernel) {
+  uint64_t first = tsr_json_uint_at(kernel, "tokens", 0);
+  uint64_t last = tsr_json_uint_at(kernel, "tokens", 1);
+  uint64_t scratch = tsr_json_uint_at(kernel, "scratch", 0) +
+                     tsr_json_uint_at(kernel, "scratch", 1) * first;
+  if (s->kernels == 0 || first < s->first) s->first = first;
+  if (last > s->last) s->last = last;
+  if (scratch > s->scratch_first) s->scratch_first = scratch;
+  ++s->kernels;
+}
+
+static void strategies(const tsr_inspection *inspection, tsr_buffer *out) {
+  enum { LIMIT = 16 };
+  static const char *const headers[] = {"<strategy", ">kernels", ">tokens",
+                                        ">scratch per thread", NULL};
+  const json_t *list = json_object_get(inspection->manifest, "kernels");
+  strategy found[LIMIT] = {{0}};
+  for (size_t i = 0; i < json_array_size(list); ++i) {
+    const json_t *kernel = json_array_get(list, i);
+    const char *name = tsr_json_string(kernel, "strategy");
+    size_t at = 0;
+    while (at < LIMIT - 1 && found[at].name != NULL &&
+           strcmp(found[at].name, name) != 0) {
+      ++at;
+    }
+    found[at].name = name;
+    add_kernel(&found[at], kernel);
+  }
+  tsr_table *table = tsr_table_create(headers);
+  for (size_t i = 0; i < LIMIT && found[i].name != NULL; ++i) {
+    char range[48];
+    format_range(found[i].first, found[i].last, range);
+    tsr_table_cell(table, "%s", found[i].name);
+    tsr_table_cell(table, "%u", found[i].kernels);
+    tsr_table_cell(table, "%s", range);
+    tsr_table_cell(table, "%s%s", found[i].scratch_first == 0 ? "" : "<= ",
+                   tsr_format_bytes(found[i].scratch_first).text);
   }
   render(inspection, table, out);
 }
@@ -182,7 +234,7 @@ void tsr_inspection_tables(const tsr_inspection *inspection, tsr_buffer *out) {
   title(inspection, "Layers", out);
   layers(inspection, out);
   title(inspection, "Kernels", out);
-  kernels(inspection, out);
+  strategies(inspection, out);
   title(inspection, "Images", out);
   images(inspection, out);
 }
@@ -271,8 +323,13 @@ void tsr_inspection_details(const tsr_inspection *inspection, tsr_buffer *out) {
   epilogue(&info, out);
   bytes(&info, out);
   field(out, "workers", "%u", info.worker_count);
-  field(out, "partial sums", "%llu of %u x N floats",
-        (unsigned long long)tsr_json_uint(host, "partials"), info.tile_rows);
+  uint64_t partials = tsr_json_uint(host, "partials");
+  if (partials == 0) {
+    field(out, "partial sums", "none");
+  } else {
+    field(out, "partial sums", "%llu of %u x N floats",
+          (unsigned long long)partials, info.tile_rows);
+  }
   title(inspection, "Launches", out);
   launches(inspection, host, out);
 }

@@ -34,8 +34,9 @@ uint64_t tsr_json_uint_at(const json_t *object, const char *key, size_t index);
 
 double tsr_layer_sparsity(const tessera_layer_info *info);
 
-// The three forms. They append to |out|.
+// The forms. They append to |out|.
 void tsr_inspection_tables(const tsr_inspection *inspection, tsr_buffer *out);
+void tsr_inspection_kernels(const tsr_inspection *inspection, tsr_buffer *out);
 void tsr_inspection_details(const tsr_inspection *inspection, tsr_buffer *out);
 void tsr_inspection_write_json(const tsr_inspection *inspection, bool tiles,
                                tsr_buffer *out);
