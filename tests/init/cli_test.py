@@ -176,6 +176,20 @@ def test_masks():
     run("init", "--from-hf", "llama", "-o", "masked.tess")
     assert '\nmasks patch "llama/mask.npz";\n' in read("masked.tess")
     run("check", "masked.tess")
+    # Named by the user: from the plan's place, there or not.
+    run("init", "--from-hf", "llama", "-o", "plans/m.tess", "--masks",
+        "bert/new.npz")
+    assert '\nmasks patch "../bert/new.npz";\n' in read("plans/m.tess")
+    run("init", "--from-hf", "llama", "-o", "plans/n.tess", "--masks",
+        "mask_compressed.npz")
+    assert ('\nmasks maskllm "../mask_compressed.npz";\n'
+            in read("plans/n.tess"))
+    run("mask", "plans/m.tess", "-o", "bert/new.npz", "--sparsity", "0.4",
+        "--tile", "16x32")
+    run("check", "plans/m.tess")
+    done = run("init", "--from-hf", "llama", "-o", "plans/o.tess", "--masks",
+               "gone/m.npz", code=1)
+    assert "gone: No such file or directory" in done.stderr, done.stderr
 
 
 def test_other_files():

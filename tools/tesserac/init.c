@@ -150,6 +150,28 @@ static char *place_file(const job *j, const char *name) {
   return path;
 }
 
+static bool is_maskllm(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return strcmp(slash == NULL ? path : slash + 1, "mask_compressed.npz") == 0;
+}
+
+// Masks that the user names: the file may be missing, its folder not.
+static tsr_status take_masks(job *j, const char *path, tsr_error *error) {
+  const char *slash = strrchr(path, '/');
+  const char *name = slash == NULL ? path : slash + 1;
+  char resolved[PATH_MAX] = "";
+  char *folder = tsr_path_directory(path);
+  tsr_status status = folder == NULL ? tsr_error_out_of_memory(error)
+                                     : resolve(folder, resolved, error);
+  tsr_free(folder);
+  if (status != TSR_OK) return status;
+  char *full = tsr_path_join(resolved, name);
+  j->masks_path = full == NULL ? NULL : relative_path(j->place, full);
+  tsr_free(full);
+  j->masks_format = is_maskllm(path) ? TSR_MASK_MASKLLM : TSR_MASK_PATCH;
+  return j->masks_path == NULL ? tsr_error_out_of_memory(error) : TSR_OK;
+}
+
 static tsr_status find_masks(job *j, tsr_error *error) {
   const char *name = "mask.npz";
   j->masks_format = TSR_MASK_NONE;
@@ -165,7 +187,8 @@ static tsr_status find_masks(job *j, tsr_error *error) {
   return j->masks_path == NULL ? tsr_error_out_of_memory(error) : TSR_OK;
 }
 
-static tsr_status open_folder(job *j, const char *output, tsr_error *error) {
+static tsr_status open_folder(job *j, const char *output, const char *masks,
+                              tsr_error *error) {
   bool standard = strcmp(output, "-") == 0;
   char *place = standard ? tsr_strdup(".") : tsr_path_directory(output);
   if (place == NULL) return tsr_error_out_of_memory(error);
@@ -188,8 +211,10 @@ static tsr_status open_folder(job *j, const char *output, tsr_error *error) {
   if (status == TSR_OK) {
     name_model(j);
     j->weights_path = place_file(j, j->weights);
-    status = j->weights_path == NULL ? tsr_error_out_of_memory(error)
-                                     : find_masks(j, error);
+    if (j->weights_path == NULL) status = tsr_error_out_of_memory(error);
+  }
+  if (status == TSR_OK) {
+    status = masks == NULL ? find_masks(j, error) : take_masks(j, masks, error);
   }
   return status;
 }
@@ -246,7 +271,8 @@ static tsr_status init(const tsr_cli *cli, job *j, const char *output,
   tsr_buffer text;
   tsr_buffer_init(&draft);
   tsr_buffer_init(&text);
-  tsr_status status = open_folder(j, output, error);
+  tsr_status status =
+      open_folder(j, output, tsr_cli_string(cli, "masks"), error);
   if (status == TSR_OK) {
     tsr_hf_model model = {.config = (const char *)j->config.data,
                           .config_size = j->config.size,
@@ -296,12 +322,20 @@ static const tsr_option options[] = {
      .value = "FILE",
      .help = "write the plan to FILE; - is standard output",
      .default_text = "model.tess"},
+    {.name = "masks",
+     .type = TSR_OPTION_FILE,
+     .value = "MASKS",
+     .help = "name these masks in the plan, there already or still to be made, "
+             "instead of those in DIR"},
     {.name = "force", .letters = "f", .help = "replace the file if it exists"},
     {0}};
 
 static const tsr_example examples[] = {
     {"tesserac init --from-hf Llama-3.2-1B -o llama.tess",
      "q, k, v in one layer, gate and up in one, for all blocks"},
+    {"tesserac init --from-hf . --masks mask.npz && tesserac mask model.tess "
+     "-o mask.npz --sparsity 0.45",
+     "a plan, and the masks that it names"},
     {0}};
 
 const tsr_command tsr_command_init = {
@@ -312,7 +346,8 @@ const tsr_command tsr_command_init = {
         "Hugging Face folder and writes a plan for all linear layers of its "
         "blocks: q, k, v concatenated, gate and up interleaved, biases and "
         "activations fused. A mask.npz or mask_compressed.npz in the folder "
-        "is named; otherwise the line for masks is a comment. Paths in the "
+        "is named, or --masks; otherwise the line for masks is a comment. "
+        "Paths in the "
         "plan are relative to the plan.\n\n"
         "Known architectures: llama, mistral, qwen2 (2.5), qwen3, gemma, "
         "gemma2, gemma3, bert, roberta, xlm-roberta, camembert, electra.",
