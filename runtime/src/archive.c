@@ -79,8 +79,7 @@ static tessera_status read_header(table *t, tessera_error *error) {
   t->at = HEADER_SIZE;
   if (t->count > (t->size - HEADER_SIZE) / ENTRY_SIZE) {
     return tsr_fail(error, TESSERA_CORRUPT,
-                    "container: %u members do not fit in %llu bytes", t->count,
-                    (unsigned long long)t->size);
+                    "container: %u members do not fit in the file", t->count);
   }
   return TESSERA_OK;
 }
