@@ -27,6 +27,7 @@ static const char *format_message(tsr_arena *arena, const char *format,
                                   va_list args) TSR_PRINTF(2, 0);
 
 // Formats into |arena|; NULL when out of memory.
+TSR_PRINTF(2, 0)
 static const char *format_message(tsr_arena *arena, const char *format,
                                   va_list args) {
   va_list again;

@@ -107,10 +107,9 @@ static tsr_status open_include(parse_job *job, uint32_t parent,
   const char *full = join(arena, base, path);
   const char *seen = join(arena, from->prefix, path);
   if (full == NULL || seen == NULL) return tsr_error_out_of_memory(job->error);
-  if (strcmp(full, "-") == 0) full = "./-";
   tsr_source_data data;
   tsr_error problem = {0};
-  tsr_status status = tsr_source_read(arena, full, &data, &problem);
+  tsr_status status = tsr_source_read_file(arena, full, &data, &problem);
   if (status == TSR_OUT_OF_MEMORY) return tsr_error_out_of_memory(job->error);
   if (status != TSR_OK) {
     report_unreadable(diags, span, &problem);

@@ -58,22 +58,42 @@ static tsr_status read_open(tsr_arena *arena, int file, const char *path,
   return status;
 }
 
-tsr_status tsr_source_read(tsr_arena *arena, const char *path,
-                           tsr_source_data *out_data, tsr_error *error) {
+static tsr_status read_path(tsr_arena *arena, const char *path, int flags,
+                            tsr_source_data *out_data, tsr_error *error) {
   memset(out_data, 0, sizeof(*out_data));
-  if (strcmp(path, "-") == 0) {
-    return read_open(arena, STDIN_FILENO, "standard input", out_data, error);
-  }
-  int file = open(path, O_RDONLY | O_CLOEXEC);
+  int file = open(path, O_RDONLY | O_CLOEXEC | flags);
   if (file < 0) {
     int native = errno;
     tsr_status status = tsr_error_set_errno(error, native, "%s", path);
     if (error != NULL && native == ENOENT) error->status = TSR_NOT_FOUND;
     return native == ENOENT ? TSR_NOT_FOUND : status;
   }
-  tsr_status status = read_open(arena, file, path, out_data, error);
+  struct stat info;
+  tsr_status status = TSR_OK;
+  if ((flags & O_NONBLOCK) != 0 && fstat(file, &info) == 0 &&
+      !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) {
+    status = tsr_error_set(error, TSR_IO, "%s: not a regular file", path);
+  }
+  if (status == TSR_OK) {
+    status = read_open(arena, file, path, out_data, error);
+  }
   (void)close(file);
   return status;
+}
+
+tsr_status tsr_source_read(tsr_arena *arena, const char *path,
+                           tsr_source_data *out_data, tsr_error *error) {
+  if (strcmp(path, "-") != 0) {
+    return read_path(arena, path, 0, out_data, error);
+  }
+  memset(out_data, 0, sizeof(*out_data));
+  return read_open(arena, STDIN_FILENO, "standard input", out_data, error);
+}
+
+tsr_status tsr_source_read_file(tsr_arena *arena, const char *path,
+                                tsr_source_data *out_data, tsr_error *error) {
+  // O_NONBLOCK: opening a pipe returns at once.
+  return read_path(arena, path, O_NONBLOCK, out_data, error);
 }
 
 static bool map_lines(tsr_arena *arena, tsr_source *source) {

@@ -43,10 +43,15 @@ typedef struct tsr_source_data {
   uint64_t inode;
 } tsr_source_data;
 
-// Reads |path| ("-": standard input). TSR_UNSUPPORTED: over the size limit.
+// Reads the root plan at |path| ("-": standard input; pipes are welcome).
+// TSR_UNSUPPORTED: over the size limit.
 TSR_MUST_USE tsr_status tsr_source_read(tsr_arena *arena, const char *path,
                                         tsr_source_data *out_data,
                                         tsr_error *error);
+// As above for a regular file only: what a plan names must not make us wait.
+TSR_MUST_USE tsr_status tsr_source_read_file(tsr_arena *arena, const char *path,
+                                             tsr_source_data *out_data,
+                                             tsr_error *error);
 
 // Adds a source; fills the line map. NULL when out of memory or at the limit.
 tsr_source *tsr_sources_add(tsr_sources *sources, const char *path,
