@@ -49,8 +49,7 @@ for tool in "$tesserac" "$tessera"; do
       fail "$name: fish"
   fi
   "$tool" help --man >"$name.1" || fail "$name help --man"
-  for command in $("$tool" --help |
-    sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+  for command in $("$tool" help --names); do
     "$tool" help --man $command >"$name-$command.1" || fail "$name $command --man"
     "$tool" $command --help >out || fail "$name $command --help"
     "$tool" $command --version >out || fail "$name $command --version"

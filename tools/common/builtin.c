@@ -34,6 +34,10 @@ static int run_help(tsr_cli *cli) {
     tsr_help_man(cli->tool, command, &text);
   } else if (tsr_cli_given(cli, "markdown")) {
     tsr_help_markdown(cli->tool, &text);
+  } else if (tsr_cli_given(cli, "names")) {
+    for (size_t i = 0; cli->tool->commands[i] != NULL; ++i) {
+      tsr_buffer_printf(&text, "%s\n", cli->tool->commands[i]->name);
+    }
   } else {
     tsr_help_text(cli->tool, command, cli->out_color, width > 100 ? 100 : width,
                   &text);
@@ -47,6 +51,9 @@ static const tsr_option help_options[] = {
      .group = "form"},
     {.name = "markdown",
      .help = "write the reference of all commands, as in docs/cli.md",
+     .group = "form"},
+    {.name = "names",
+     .help = "print the names of the commands, one a line",
      .group = "form"},
     {0}};
 

@@ -46,8 +46,8 @@ static double minimum(double a, double b) {
 // thumb or taller than the page is wide.
 static double pixels(const tsr_tile_map *map) {
   double scale = (double)MAP_WIDTH / map->columns;
-  double tall = 1.5 * MAP_WIDTH / map->rows;
-  double thumb = 44.0 / map->tile_columns;
+  double tall = 1.0 * MAP_WIDTH / map->rows;
+  double thumb = 36.0 / map->tile_columns;
   return minimum(minimum(scale, tall), thumb);
 }
 
