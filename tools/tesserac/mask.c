@@ -2,9 +2,9 @@
 // tesserac mask: masks for weights that have none (docs/masks.md).
 #include "compiler/mask.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "common/diagnostics.h"
 #include "common/interrupt.h"
@@ -94,7 +94,7 @@ static tsr_status open_weights(job *j, tsr_tile_shape tile, tsr_error *error) {
   const char *path = tsr_cli_string(cli, "weights");
   const char *slash = strrchr(path, '/');
   uint32_t count = tsr_cli_count(cli, "tensors");
-  const char **patterns = calloc(count + 1u, sizeof(*patterns));
+  const char **patterns = tsr_calloc(count + 1u, sizeof(*patterns));
   if (patterns == NULL) return tsr_error_out_of_memory(error);
   for (uint32_t i = 0; i < count; ++i) {
     patterns[i] = tsr_cli_string_at(cli, "tensors", i);
@@ -103,7 +103,7 @@ static tsr_status open_weights(job *j, tsr_tile_shape tile, tsr_error *error) {
   j->model = slash == NULL ? path : slash + 1;
   tsr_status status = tsr_mask_inputs_open_checkpoint(path, patterns, count,
                                                       tile, &j->inputs, error);
-  free(patterns);
+  tsr_free(patterns);
   return status;
 }
 
