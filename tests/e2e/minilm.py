@@ -79,7 +79,8 @@ def main():
         tensors = read_safetensors(tools.folder / "block0.safetensors")
         for plan in ("block0", "block0-dense"):
             bundle = plan + ".bundle"
-            tools.run("tesserac", "compile", plan + ".tess", "-o", bundle)
+            tools.run("tesserac", "compile", plan + ".tess", "-o", bundle,
+                      "--target", "native")
             check_layers(tools, bundle, tensors,
                          masks if plan == "block0" else {})
             report = json.loads(tools.run("tessera", "verify", bundle,

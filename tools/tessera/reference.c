@@ -106,8 +106,8 @@ static double identity(double v) {
 }
 
 // The function applied to v (to the gate, for gated activations), the largest
-// slope it has anywhere, and how far the generated code may be from it:
-// |error| <= evaluation * |v| + the unit roundoff's share of the result.
+// slope it has anywhere, and how far the generated code may be from it,
+// relative to its result.
 typedef struct activation {
   double (*function)(double);
   double slope;
@@ -117,12 +117,12 @@ typedef struct activation {
 static const activation activations[TSR_ACTIVATION_COUNT] = {
     [TSR_ACTIVATION_NONE] = {identity, 1.0, 0.0},
     [TSR_ACTIVATION_RELU] = {relu, 1.0, 0.0},
-    [TSR_ACTIVATION_GELU_ERF] = {gelu_erf, 1.1290, 0x1p-20},
-    [TSR_ACTIVATION_GELU_TANH] = {gelu_tanh, 1.1290, 0x1p-20},
-    [TSR_ACTIVATION_SILU] = {silu, 1.0999, 0x1p-20},
-    [TSR_ACTIVATION_SWIGLU] = {silu, 1.0999, 0x1p-20},
-    [TSR_ACTIVATION_GEGLU_ERF] = {gelu_erf, 1.1290, 0x1p-20},
-    [TSR_ACTIVATION_GEGLU_TANH] = {gelu_tanh, 1.1290, 0x1p-20},
+    [TSR_ACTIVATION_GELU_ERF] = {gelu_erf, 1.13, 0x1p-20},
+    [TSR_ACTIVATION_GELU_TANH] = {gelu_tanh, 1.13, 0x1p-20},
+    [TSR_ACTIVATION_SILU] = {silu, 1.1, 0x1p-20},
+    [TSR_ACTIVATION_SWIGLU] = {silu, 1.1, 0x1p-20},
+    [TSR_ACTIVATION_GEGLU_ERF] = {gelu_erf, 1.13, 0x1p-20},
+    [TSR_ACTIVATION_GEGLU_TANH] = {gelu_tanh, 1.13, 0x1p-20},
 };
 
 // ---- Columns ---------------------------------------------------------------
@@ -132,6 +132,7 @@ typedef struct row_sums {
   double *original;   // sum of w x
   double *rounded;    // the same with rounded weights
   double *magnitude;  // sum of |w| |x|, the larger of both
+  double weights;     // sum of |w|
 } row_sums;
 
 struct tsr_reference {
@@ -152,9 +153,11 @@ static bool type_holds(tsr_dtype wide, tsr_dtype narrow) {
   return wide == narrow || wide == TSR_DTYPE_F32;
 }
 
-static void set_constants(tsr_reference *reference, uint32_t addition_count) {
+// gamma(n) of docs/numerics.md.
+static void set_constants(tsr_reference *reference, uint32_t segment_count) {
   const tsr_plan_layer *layer = reference->layer;
-  double operations = (double)reference->probe->columns + addition_count;
+  uint32_t quads = (reference->probe->columns + 3) / 4;
+  double operations = 2.0 * quads + segment_count + 5.0;
   double u = unit_roundoff(TSR_DTYPE_F32) * operations;
   reference->gamma = u / (1.0 - u);
   if (!type_holds(layer->weight_type,
@@ -201,7 +204,7 @@ static tsr_status allocate(tsr_reference *reference, tsr_error *error) {
 
 tsr_status tsr_reference_create(const tsr_matrix *matrix,
                                 const tsr_plan_layer *layer,
-                                const tsr_probe *probe, uint32_t addition_count,
+                                const tsr_probe *probe, uint32_t segment_count,
                                 tsr_reference **out_reference,
                                 tsr_error *error) {
   *out_reference = NULL;
@@ -210,7 +213,7 @@ tsr_status tsr_reference_create(const tsr_matrix *matrix,
   reference->matrix = matrix;
   reference->layer = layer;
   reference->probe = probe;
-  set_constants(reference, addition_count);
+  set_constants(reference, segment_count);
   tsr_status status = allocate(reference, error);
   if (status == TSR_OK) status = read_bias(reference, error);
   if (status == TSR_OK) {
@@ -240,7 +243,7 @@ static void add_products(const tsr_reference *reference, double weight,
 }
 
 static tsr_status sum_row(tsr_reference *reference, uint32_t row,
-                          const row_sums *sums, tsr_error *error) {
+                          row_sums *sums, tsr_error *error) {
   const tsr_probe *probe = reference->probe;
   tsr_status status = tsr_matrix_read(reference->matrix, row, 1,
                                       reference->values, NULL, error);
@@ -248,9 +251,11 @@ static tsr_status sum_row(tsr_reference *reference, uint32_t row,
   for (uint32_t n = 0; n < probe->token_count; ++n) {
     sums->original[n] = sums->rounded[n] = sums->magnitude[n] = 0.0;
   }
+  sums->weights = 0.0;
   for (uint32_t k = 0; k < probe->columns; ++k) {
     double weight = (double)reference->values[k];
     if (weight == 0.0) continue;
+    sums->weights += fabs(weight);
     add_products(reference, weight,
                  tsr_reference_round(weight, reference->layer->weight_type),
                  probe->input + (size_t)k * probe->token_count, sums);
@@ -269,10 +274,10 @@ static estimate linear(const tsr_reference *reference, const row_sums *sums,
   double bias = reference->bias[row];
   double magnitude = sums->magnitude[token];
   double value = (rounded ? sums->rounded : sums->original)[token] + bias;
-  // Units that flush subnormal products lose at most the smallest normal each.
+  // The last term is for units that take subnormal numbers as zero; |X| <= 1.
   double columns = (double)reference->probe->columns;
-  double error =
-      reference->gamma * (magnitude + fabs(bias)) + columns * 0x1p-126;
+  double error = reference->gamma * (magnitude + fabs(bias)) +
+                 0x1p-126 * (3.0 * columns + sums->weights);
   if (!rounded) {
     error += reference->weight_roundoff * magnitude +
              reference->weight_underflow * columns;
@@ -282,7 +287,7 @@ static estimate linear(const tsr_reference *reference, const row_sums *sums,
 
 static estimate activate(const activation *a, estimate v) {
   double value = a->function(v.value);
-  double error = a->slope * v.error + a->evaluation * (fabs(v.value) + v.error);
+  double error = a->slope * v.error + a->evaluation * fabs(value) + 0x1p-100;
   return (estimate){value, error};
 }
 

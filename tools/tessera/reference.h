@@ -29,12 +29,12 @@ typedef struct tsr_expected {
 
 typedef struct tsr_reference tsr_reference;
 
-// |matrix|, |layer| and |probe| are borrowed. |addition_count| is how many fp32
-// additions beyond one per column a sum may go through (partial sums, bias).
+// |matrix|, |layer| and |probe| are borrowed. |segment_count| is the largest
+// number of partial sums that a panel is split into (or more).
 TSR_MUST_USE tsr_status tsr_reference_create(const tsr_matrix *matrix,
                                              const tsr_plan_layer *layer,
                                              const tsr_probe *probe,
-                                             uint32_t addition_count,
+                                             uint32_t segment_count,
                                              tsr_reference **out_reference,
                                              tsr_error *error);
 void tsr_reference_destroy(tsr_reference *reference);  // NULL is legal

@@ -348,10 +348,10 @@ static tsr_status compare(layer_check *check, tsr_error *error) {
   uint32_t samples = sample_size(check);
   uint64_t state = check->verify->seed + 1;
   tsr_reference *reference;
-  // A sum goes through a partial per worker at most, then bias and residual.
+  // A panel has a segment of each worker at most.
   tsr_status status =
       tsr_reference_create(check->matrix, check->plan, &check->probe,
-                           found->info.worker_count + 4, &reference, error);
+                           found->info.worker_count, &reference, error);
   // One column at a random place in each of |samples| equal strata.
   for (uint32_t i = 0; status == TSR_OK && i < samples; ++i) {
     uint64_t begin = (uint64_t)i * all / samples;
