@@ -126,7 +126,7 @@ def check_variants(tools):
         (tools.folder / "small.bundle/manifest.json").read_text())
     ran = 0
     for image in manifest["images"]:
-        command = [tools.tessera, "verify", "small.bundle", "--json",,
+        command = [tools.tessera, "verify", "small.bundle", "--json",
                    "--variant", image["variant"]]
         done = subprocess.run(command, cwd=tools.folder, env=tools.env,
                               text=True, capture_output=True)

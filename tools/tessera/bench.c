@@ -39,16 +39,6 @@ typedef struct bench {
 
 // ---- Points ----------------------------------------------------------------
 
-static void find_strategy(const tsr_layer_manifest *manifest, point *p) {
-  for (uint32_t i = 0; i < manifest->kernel_count; ++i) {
-    if (p->tokens < manifest->kernels[i].first ||
-        p->tokens > manifest->kernels[i].last) {
-      continue;
-    }
-    memcpy(p->strategy, manifest->kernels[i].strategy, sizeof(p->strategy));
-  }
-}
-
 // Token counts that the layer has no kernel for are left out.
 static tsr_status plan_layer(bench *b, uint32_t layer, tsr_error *error) {
   tessera_layer_info info;
@@ -60,10 +50,11 @@ static tsr_status plan_layer(bench *b, uint32_t layer, tsr_error *error) {
   for (uint32_t i = 0; status == TSR_OK && i < tsr_cli_count(b->cli, "tokens");
        ++i) {
     uint64_t tokens = tsr_cli_uint_at(b->cli, "tokens", i);
-    if (tokens < info.token_first || tokens > info.token_last) continue;
+    const char *strategy = tsr_layer_manifest_strategy(&manifest, tokens);
+    if (strategy == NULL) continue;
     point *p = &b->points[b->point_count++];
     *p = (point){.layer = layer, .tokens = (uint32_t)tokens, .info = info};
-    find_strategy(&manifest, p);
+    (void)snprintf(p->strategy, sizeof(p->strategy), "%s", strategy);
   }
   return status;
 }

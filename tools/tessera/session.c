@@ -144,3 +144,14 @@ tsr_status tsr_session_manifest(const tsr_session *session, uint32_t layer,
                        "kernels of layer %u",
                        tessera_bundle_name(session->bundle), layer);
 }
+
+const char *tsr_layer_manifest_strategy(const tsr_layer_manifest *manifest,
+                                        uint64_t tokens) {
+  for (uint32_t i = 0; i < manifest->kernel_count; ++i) {
+    if (tokens >= manifest->kernels[i].first &&
+        tokens <= manifest->kernels[i].last) {
+      return manifest->kernels[i].strategy;
+    }
+  }
+  return NULL;
+}

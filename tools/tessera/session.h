@@ -59,6 +59,10 @@ TSR_MUST_USE tsr_status tsr_session_manifest(const tsr_session *session,
                                              tsr_layer_manifest *out_manifest,
                                              tsr_error *error);
 
+// The strategy of the kernel that takes |tokens| tokens; NULL: there is none.
+const char *tsr_layer_manifest_strategy(const tsr_layer_manifest *manifest,
+                                        uint64_t tokens);
+
 // splitmix64: a random 64-bit number; |state| is any seed.
 static inline uint64_t tsr_random_next(uint64_t *state) {
   uint64_t z = *state += 0x9e3779b97f4a7c15u;

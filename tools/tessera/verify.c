@@ -77,10 +77,10 @@ static void fail_layer(tsr_finding *found, const char *format, ...) {
 
 // ---- Which token counts ----------------------------------------------------
 
-static void add_tokens(tsr_finding *found, uint64_t tokens) {
-  const tessera_layer_info *info = &found->info;
-  if (tokens < info->token_first || tokens > info->token_last ||
-      tokens > TOKEN_LIMIT || found->token_count == TSR_VERIFY_TOKENS) {
+static void add_tokens(const tsr_layer_manifest *manifest, tsr_finding *found,
+                       uint64_t tokens) {
+  if (tokens > TOKEN_LIMIT || found->token_count == TSR_VERIFY_TOKENS ||
+      tsr_layer_manifest_strategy(manifest, tokens) == NULL) {
     return;
   }
   for (uint32_t i = 0; i < found->token_count; ++i) {
@@ -94,14 +94,14 @@ static void default_tokens(const tsr_layer_manifest *manifest,
                            tsr_finding *found) {
   static const uint32_t between[] = {7, 33, 64, 100, DEFAULT_LAST_TOKEN};
   for (uint32_t i = 0; i < manifest->kernel_count; ++i) {
-    add_tokens(found, manifest->kernels[i].first);
-    add_tokens(found, (uint64_t)manifest->kernels[i].first + 1);
+    add_tokens(manifest, found, manifest->kernels[i].first);
+    add_tokens(manifest, found, (uint64_t)manifest->kernels[i].first + 1);
     if (manifest->kernels[i].last <= DEFAULT_LAST_TOKEN) {
-      add_tokens(found, manifest->kernels[i].last);
+      add_tokens(manifest, found, manifest->kernels[i].last);
     }
   }
   for (size_t i = 0; i < sizeof(between) / sizeof(between[0]); ++i) {
-    add_tokens(found, between[i]);
+    add_tokens(manifest, found, between[i]);
   }
 }
 
@@ -112,7 +112,7 @@ static tsr_status choose_tokens(layer_check *check, tsr_error *error) {
     default_tokens(&check->manifest, found);
   } else {
     for (uint32_t i = 0; i < tsr_cli_count(cli, "tokens"); ++i) {
-      add_tokens(found, tsr_cli_uint_at(cli, "tokens", i));
+      add_tokens(&check->manifest, found, tsr_cli_uint_at(cli, "tokens", i));
     }
   }
   for (uint32_t i = 0; i < found->token_count; ++i) {
@@ -123,7 +123,7 @@ static tsr_status choose_tokens(layer_check *check, tsr_error *error) {
   if (found->token_count != 0) return TSR_OK;
   return tsr_error_set(error, TSR_INVALID_ARGUMENT,
                        "layer '%s' takes %u to %u tokens (and verify at most "
-                       "%d); none of --tokens is among them",
+                       "%d), perhaps with gaps; none of --tokens fits",
                        found->info.name, found->info.token_first,
                        found->info.token_last, TOKEN_LIMIT);
 }
