@@ -3,9 +3,8 @@
 // bitmask and its offsets are data that later reads rely on.
 #include <stdlib.h>
 
-#include "../../compiler/import/inputs.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "compiler/import/inputs.h"
+#include "fuzz.h"
 
 enum { MAX_WEIGHTS = 1 << 20 };
 

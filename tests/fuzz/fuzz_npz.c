@@ -2,8 +2,7 @@
 // Any bytes as an npz archive, and as an npy array.
 #include "base/memory.h"
 #include "compiler/npz.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 enum { MAX_READ = 1 << 20 };
 

@@ -2,8 +2,7 @@
 // Any bytes as a safetensors file: opening gives a status, and whatever opened
 // can be read to the last element.
 #include "compiler/checkpoint.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static void read_tensor(const tsr_tensor *tensor) {
   float values[64];
