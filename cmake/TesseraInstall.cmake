@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What `cmake --install` puts where: the library and its header, the commands,
+# What `cmake --install` puts where: the library, its header,
 # and what pkg-config and find_package(Tessera) need. The prefix is found from
 # where these files lie, so an installed tree may be moved.
 include(CMakePackageConfigHelpers)
@@ -9,13 +9,10 @@ install(TARGETS tessera EXPORT TesseraTargets
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/runtime/include/tessera
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
-foreach(command tessera_tool tesserac)
-  if(TARGET ${command})
-    # LLVM may lie outside the loader's path.
-    set_target_properties(${command} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
-    install(TARGETS ${command} DESTINATION ${CMAKE_INSTALL_BINDIR})
-  endif()
-endforeach()
+# The commands are installed by tools/. LLVM may lie outside the loader's path.
+if(TARGET tesserac)
+  set_target_properties(tesserac PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+endif()
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/Tessera)
 install(EXPORT TesseraTargets NAMESPACE Tessera:: DESTINATION ${package_dir})
