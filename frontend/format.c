@@ -23,8 +23,9 @@ typedef struct formatter {
   const tsr_source *source;
   tsr_buffer *out;
   bool flatten;
-  uint32_t depth;   // of blocks
-  uint32_t next;    // token
+  const tsr_node *statement;  // at the top level; see include_at
+  uint32_t depth;             // of blocks
+  uint32_t next;              // token
   bool line_empty;  // nothing stands on the current line of the output
   bool opened;      // nothing was printed since '{' or the start
 } formatter;
@@ -233,12 +234,15 @@ static void put_comment(formatter *f) {
   f->line_empty = false;
 }
 
-static const tsr_node *include_at(const formatter *f, uint32_t offset) {
+// The include that begins at |offset|. Asked in ascending order, so the list of
+// statements is walked once.
+static const tsr_node *include_at(formatter *f, uint32_t offset) {
   if (!f->flatten) return NULL;
-  for (const tsr_node *n = f->ast->root->body; n != NULL; n = n->next) {
-    if (n->included != NULL && n->span.begin == offset) return n;
+  while (f->statement != NULL && f->statement->span.begin < offset) {
+    f->statement = f->statement->next;
   }
-  return NULL;
+  const tsr_node *n = f->statement;
+  return n != NULL && n->included != NULL && n->span.begin == offset ? n : NULL;
 }
 
 // Recursion is bounded by the limit on nested includes.
@@ -247,6 +251,7 @@ static void put_included(formatter *f, const tsr_ast *ast) {
   formatter inner = *f;
   inner.ast = ast;
   inner.source = tsr_sources_get(&ast->compilation->sources, ast->source);
+  inner.statement = ast->root->body;
   inner.next = 0;
   inner.opened = true;
   format_source(&inner);
@@ -289,6 +294,7 @@ static void format(const tsr_ast *ast, bool flatten, tsr_buffer *out) {
   formatter f = {0};
   f.ast = ast;
   f.source = tsr_sources_get(&ast->compilation->sources, ast->source);
+  f.statement = ast->root->body;
   f.out = out;
   f.flatten = flatten;
   f.line_empty = true;

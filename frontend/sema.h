@@ -19,7 +19,7 @@ enum {
   // A kernel is made for each range; the others bound what checks cost.
   TSR_TOKEN_RANGE_COUNT_MAX = 64,
   TSR_DECLARATION_COUNT_MAX = 1000,
-  TSR_MATCH_COUNT_MAX = 10000,
+  TSR_MATCH_COUNT_MAX = 1000,
 };
 
 typedef enum tsr_check_id {
