@@ -188,6 +188,18 @@ static int read_output(tsr_compile *c, tsr_error *error) {
   return tsr_cli_fail(c->cli, error);
 }
 
+static int check_targets(const tsr_cli *cli) {
+  for (uint32_t i = 0; i < tsr_cli_count(cli, "target"); ++i) {
+    const char *name = tsr_cli_string_at(cli, "target", i);
+    if (tsr_variant_find(name) != NULL) continue;
+    const char *meant = tsr_suggest_word(name, tsr_variant_names());
+    if (meant == NULL) meant = tsr_variant_names()[0];
+    return tsr_cli_usage_error(
+        cli, "no host variant is called '%s'; did you mean '%s'?", name, meant);
+  }
+  return TSR_EXIT_OK;
+}
+
 static int read_options(tsr_compile *c, tsr_error *error) {
   const tsr_cli *cli = c->cli;
   c->plan_path = cli->positionals[0];
@@ -197,7 +209,8 @@ static int read_options(tsr_compile *c, tsr_error *error) {
   c->why = tsr_cli_given(cli, "why");
   c->single_file = tsr_cli_given(cli, "single-file");
   c->temps = tsr_cli_string(cli, "save-temps");
-  int code = read_stages(c);
+  int code = check_targets(cli);
+  if (code == TSR_EXIT_OK) code = read_stages(c);
   if (code == TSR_EXIT_OK) code = read_output(c, error);
   if (code != TSR_EXIT_OK) return code;
   if (needs_output(c) && !tsr_bundle_may_replace(c->output)) {

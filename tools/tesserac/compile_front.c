@@ -42,21 +42,12 @@ static tsr_status add_variant(tsr_compile *c, const char *name,
 }
 
 static tsr_status override_targets(tsr_compile *c, tsr_error *error) {
-  const char *const *names = tsr_variant_names();
-  for (uint32_t i = 0; i < tsr_cli_count(c->cli, "target"); ++i) {
-    const char *name = tsr_cli_string_at(c->cli, "target", i);
-    if (tsr_variant_find(name) == NULL) {
-      const char *meant = tsr_suggest_word(name, names);
-      return tsr_error_set(error, TSR_INVALID_ARGUMENT,
-                           "--target: no host variant is called '%s'%s%s%s",
-                           name, meant == NULL ? "" : "; did you mean '",
-                           meant == NULL ? "" : meant,
-                           meant == NULL ? "" : "'?");
-    }
-    tsr_status status = add_variant(c, name, error);
-    if (status != TSR_OK) return status;
+  tsr_status status = TSR_OK;
+  uint32_t count = tsr_cli_count(c->cli, "target");
+  for (uint32_t i = 0; status == TSR_OK && i < count; ++i) {
+    status = add_variant(c, tsr_cli_string_at(c->cli, "target", i), error);
   }
-  return TSR_OK;
+  return status;
 }
 
 static tsr_status choose_targets(tsr_compile *c, tsr_error *error) {
