@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/utf8.h"
 
 void tsr_buffer_init(tsr_buffer *buffer) {
   memset(buffer, 0, sizeof(*buffer));
@@ -74,29 +75,12 @@ void tsr_buffer_printf(tsr_buffer *buffer, const char *format, ...) {
   va_end(args);
 }
 
-// Length of the UTF-8 sequence at |text|, or 0 when it is not one (RFC 3629).
-static size_t utf8_length(const unsigned char *text, size_t size) {
-  unsigned char c = text[0];
-  if (c < 0x80) return 1;
-  size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-  if (c < 0xc2 || c > 0xf4 || length > size) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((text[i] & 0xc0) != 0x80) return 0;
-  }
-  if (c == 0xe0 && text[1] < 0xa0) return 0;
-  if (c == 0xed && text[1] > 0x9f) return 0;
-  if (c == 0xf0 && text[1] < 0x90) return 0;
-  if (c == 0xf4 && text[1] > 0x8f) return 0;
-  return length;
-}
-
-void tsr_buffer_append_json(tsr_buffer *buffer, const char *text,
-                            size_t size) {
-  const unsigned char *bytes = (const unsigned char *)text;
+void tsr_buffer_append_json(tsr_buffer *buffer, const char *text, size_t size) {
   tsr_buffer_append_char(buffer, '"');
   for (size_t i = 0; i < size;) {
-    unsigned char c = bytes[i];
-    size_t length = utf8_length(bytes + i, size - i);
+    unsigned char c = (unsigned char)text[i];
+    uint32_t code;
+    size_t length = tsr_utf8_decode(text + i, size - i, &code);
     if (length == 0) {
       tsr_buffer_append_string(buffer, "\\ufffd");
       length = 1;
@@ -110,7 +94,7 @@ void tsr_buffer_append_json(tsr_buffer *buffer, const char *text,
     } else if (c < 0x20) {
       tsr_buffer_printf(buffer, "\\u%04x", c);
     } else {
-      tsr_buffer_append(buffer, bytes + i, length);
+      tsr_buffer_append(buffer, text + i, length);
     }
     i += length;
   }

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/suggest.h"
 #include "frontend/sema.h"
-#include "frontend/suggest.h"
 
 static tsr_diags *diags_of(const tsr_sema *sema) {
   return sema->compilation->diags;

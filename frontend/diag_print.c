@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "frontend/diag_list.h"
 #include "frontend/source_list.h"
-#include "frontend/utf8.h"
 
 enum { LINE_SHOWN_MAX = 160 };  // bytes
 

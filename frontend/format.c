@@ -12,8 +12,8 @@
 // the output preserves both: a second run changes nothing.
 #include <string.h>
 
+#include "base/utf8.h"
 #include "frontend/parse.h"
-#include "frontend/utf8.h"
 #include "plan_parser.h"
 
 enum { LINE_MAX = 80, INDENT = 2 };

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/suggest.h"
 #include "frontend/compilation.h"
-#include "frontend/suggest.h"
 
 typedef struct expansion {
   tsr_compilation *compilation;

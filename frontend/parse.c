@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "frontend/literal.h"
-#include "frontend/utf8.h"
 
 typedef struct parse_job {
   tsr_compilation *compilation;

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "frontend/suggest.h"
+#include "base/suggest.h"
 
 typedef enum scope { SCOPE_NODE, SCOPE_PLAN, SCOPE_LAYER } scope;
 

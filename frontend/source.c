@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/utf8.h"
 #include "frontend/frontend.h"
 #include "frontend/source_list.h"
-#include "frontend/utf8.h"
 
 static tsr_status read_all(int file, const char *path, tsr_buffer *buffer,
                            tsr_error *error) {

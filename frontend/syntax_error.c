@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
-#include "frontend/suggest.h"
+#include "base/suggest.h"
 
 enum { EXPECTED_SHOWN_MAX = 6 };
 

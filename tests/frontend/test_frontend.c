@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/suggest.h"
+#include "base/utf8.h"
 #include "frontend/compilation.h"
 #include "frontend/sema.h"
-#include "frontend/suggest.h"
-#include "frontend/utf8.h"
 #include "test.h"
 
 static tsr_ast *parse(tsr_compilation *c, const char *text) {

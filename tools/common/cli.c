@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/suggest.h"
 #include "common/cli_internal.h"
 #include "common/interrupt.h"
 #include "common/terminal.h"
-#include "frontend/suggest.h"
 
 const char *tsr_version(void) {
   return TESSERA_VERSION;

@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "frontend/utf8.h"
+#include "base/utf8.h"
 
 void tsr_locale_init(void) {
   (void)setlocale(LC_CTYPE, "");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // "Did you mean": the nearest of a few words.
-#ifndef FRONTEND_SUGGEST_H_
-#define FRONTEND_SUGGEST_H_
+#ifndef BASE_SUGGEST_H_
+#define BASE_SUGGEST_H_
 
 #include <stdint.h>
 
@@ -11,4 +11,4 @@
 const char *tsr_suggest(const char *text, uint32_t size,
                         const char *const *candidates, uint32_t count);
 
-#endif  // FRONTEND_SUGGEST_H_
+#endif  // BASE_SUGGEST_H_

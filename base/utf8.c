@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "frontend/utf8.h"
+#include "base/utf8.h"
 
 typedef struct range {
   uint32_t first;

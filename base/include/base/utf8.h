@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // UTF-8 for people who look at carets: decoding and display width, without the
 // C locale (a plan prints the same everywhere).
-#ifndef FRONTEND_UTF8_H_
-#define FRONTEND_UTF8_H_
+#ifndef BASE_UTF8_H_
+#define BASE_UTF8_H_
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,4 +22,4 @@ uint32_t tsr_utf8_width(uint32_t code);
 // The column (0-based) after showing |text| from |column| on.
 uint32_t tsr_utf8_advance(const char *text, size_t size, uint32_t column);
 
-#endif  // FRONTEND_UTF8_H_
+#endif  // BASE_UTF8_H_
