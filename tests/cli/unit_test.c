@@ -216,6 +216,8 @@ static void test_numbers(void) {
   CHECK_STR(tsr_format_seconds(99.9).text, "99.9 s");
   CHECK_STR(tsr_format_seconds(125).text, "2m05s");
   CHECK_STR(tsr_format_seconds(3725).text, "1h02m");
+  CHECK_STR(tsr_format_plural(1, "layer").text, "1 layer");
+  CHECK_STR(tsr_format_plural(0, "layer").text, "0 layers");
   CHECK_STR(tsr_format_count(0).text, "0");
   CHECK_STR(tsr_format_count(999).text, "999");
   CHECK_STR(tsr_format_count(1000).text, "1,000");

@@ -2,6 +2,7 @@
 #include "common/runtime.h"
 
 #include "base/memory.h"
+#include "common/terminal.h"
 
 int tsr_cli_fail_runtime(const tsr_cli *cli, const tessera_error *error) {
   tsr_cli_error(cli, "%s",
@@ -46,9 +47,9 @@ int tsr_cli_no_layer(const tsr_cli *cli, const tessera_bundle *bundle,
     tsr_cli_error(cli, "no layer '%s' in bundle '%s'; did you mean '%s'?", name,
                   tessera_bundle_name(bundle), meant);
   } else if (first != NULL) {
-    tsr_cli_error(cli, "no layer '%s' in bundle '%s'; it has %u %s, '%s'%s",
-                  name, tessera_bundle_name(bundle), count,
-                  count == 1 ? "layer" : "layers", first,
+    tsr_cli_error(cli, "no layer '%s' in bundle '%s'; it has %s, '%s'%s", name,
+                  tessera_bundle_name(bundle),
+                  tsr_format_plural(count, "layer").text, first,
                   count == 1 ? "" : " first");
   } else {
     tsr_cli_error(cli, "bundle '%s' has no layers",

@@ -164,3 +164,10 @@ tsr_number tsr_format_count(uint64_t count) {
   number.text[used] = '\0';
   return number;
 }
+
+tsr_number tsr_format_plural(uint64_t count, const char *noun) {
+  tsr_number number;
+  (void)snprintf(number.text, sizeof(number.text), "%llu %s%s",
+                 (unsigned long long)count, noun, count == 1 ? "" : "s");
+  return number;
+}

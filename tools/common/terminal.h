@@ -57,5 +57,7 @@ tsr_number tsr_format_bytes(uint64_t bytes);     // "812 B", "1.75 MB" (10^6)
 tsr_number tsr_format_rate(double bytes_per_s);  // "38.2 GB/s"
 tsr_number tsr_format_seconds(double seconds);   // "1.25 ms", "3.4 s", "2m05s"
 tsr_number tsr_format_count(uint64_t count);     // "12,345,678"
+// "1 layer", "2 layers": nouns that take an s; at most 20 characters.
+tsr_number tsr_format_plural(uint64_t count, const char *noun);
 
 #endif  // COMMON_TERMINAL_H_

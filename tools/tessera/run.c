@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "common/runtime.h"
+#include "common/terminal.h"
 #include "tessera/activations.h"
 #include "tessera/commands.h"
 
@@ -153,9 +154,8 @@ static int run_job(job *j) {
                             &error) != TSR_OK) {
     return tsr_cli_fail(cli, &error);
   }
-  tsr_cli_note(cli, "%s: %llu %s on %s, image %s", j->info.name,
-               (unsigned long long)j->input.tokens,
-               j->input.tokens == 1 ? "token" : "tokens",
+  tsr_cli_note(cli, "%s: %s on %s, image %s", j->info.name,
+               tsr_format_plural(j->input.tokens, "token").text,
                tessera_device_description(j->device),
                tessera_program_variant(j->program));
   return TSR_EXIT_OK;
@@ -208,11 +208,11 @@ static const tsr_option options[] = {
      .help = "where to run",
      .default_text = "host"},
     {.name = "threads",
+     .letters = "t",
      .type = TSR_OPTION_UINT,
      .value = "N",
-     .help = "threads of the host; 0: one for each core that this process may "
-             "use",
-     .default_text = "0",
+     .help = "threads to run with (default: one per core)",
+     .minimum = 1,
      .maximum = 1024},
     {.name = "variant",
      .type = TSR_OPTION_STRING,

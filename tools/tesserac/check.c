@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tesserac check: everything that can be wrong with a plan, without compiling.
 #include "common/diagnostics.h"
+#include "common/terminal.h"
 #include "compiler/import.h"
 #include "tesserac/commands.h"
 
@@ -51,9 +52,8 @@ static int run(tsr_cli *cli) {
   if (status != TSR_OK) {
     code = tsr_cli_fail(cli, &error);
   } else if (code == TSR_EXIT_OK && !tsr_cli_json_diagnostics(cli)) {
-    tsr_cli_note(cli, "%s: correct, %u %s", cli->positionals[0],
-                 plan->layer_count,
-                 plan->layer_count == 1 ? "layer" : "layers");
+    tsr_cli_note(cli, "%s: correct, %s", cli->positionals[0],
+                 tsr_format_plural(plan->layer_count, "layer").text);
   }
   tsr_compilation_destroy(compilation);
   return code;

@@ -67,8 +67,9 @@ static void summarize_layers(const tsr_compile *c) {
     packed += layer->stream.size;
     reused += layer->reused;
   }
-  tsr_cli_note(c->cli, "%u layers (%u packed, %u reused): %s dense, %s packed",
-               c->plan->layer_count, c->plan->layer_count - reused, reused,
+  tsr_cli_note(c->cli, "%s (%u packed, %u reused): %s dense, %s packed",
+               tsr_format_plural(c->plan->layer_count, "layer").text,
+               c->plan->layer_count - reused, reused,
                tsr_format_bytes(dense).text, tsr_format_bytes(packed).text);
 }
 
@@ -77,8 +78,10 @@ static void summarize_kernels(const tsr_compile *c) {
   for (uint32_t i = 0; i < count; ++i) {
     cached += c->objects[i].cache == TSR_CACHE_HIT;
   }
-  tsr_cli_note(c->cli, "%u kernels for %u variants (%u compiled, %u cached)",
-               c->kernel_count, c->variant_count, count - cached, cached);
+  tsr_cli_note(c->cli, "%s for %s (%u compiled, %u cached)",
+               tsr_format_plural(c->kernel_count, "kernel").text,
+               tsr_format_plural(c->variant_count, "variant").text,
+               count - cached, cached);
 }
 
 void tsr_compile_summary(const tsr_compile *c) {

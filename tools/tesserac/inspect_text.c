@@ -110,8 +110,8 @@ static void layers(const tsr_inspection *inspection, tsr_buffer *out) {
     layer_row(inspection, inspection->first + i, table, &sum);
   }
   tsr_table_rule(table);
-  tsr_table_cell(table, "%u %s", inspection->count,
-                 inspection->count == 1 ? "layer" : "layers");
+  tsr_table_cell(table, "%s",
+                 tsr_format_plural(inspection->count, "layer").text);
   tsr_table_cell(table, "%s", "");
   numbers(table, &sum);
   tsr_table_cell(table, "%s", "");
