@@ -73,14 +73,36 @@ static const char *directory_of(tsr_arena *arena, const char *path,
   return tsr_arena_strndup(arena, path, size == 0 ? 1 : size);
 }
 
+static bool same_file(const tsr_source *source, const tsr_source_data *data) {
+  return data->inode != 0 && source->inode == data->inode &&
+         source->device == data->device;
+}
+
 static bool is_open(const tsr_sources *sources, const tsr_source_data *data,
                     uint32_t from) {
   for (uint32_t i = from; i != UINT32_MAX; i = sources->items[i]->parent) {
-    const tsr_source *source = sources->items[i];
-    if (data->inode != 0 && source->inode == data->inode &&
-        source->device == data->device) {
-      return true;
-    }
+    if (same_file(sources->items[i], data)) return true;
+  }
+  return false;
+}
+
+// Reports a file that is here already. False when it is new.
+static bool is_repeated(tsr_compilation *compilation,
+                        const tsr_source_data *data, uint32_t parent,
+                        const char *path, tsr_span span) {
+  const tsr_sources *sources = &compilation->sources;
+  if (is_open(sources, data, parent)) {
+    tsr_diag_report(compilation->diags, TSR_DIAG_INCLUDE_CYCLE, span,
+                    "%s includes itself", path);
+    return true;
+  }
+  for (uint32_t i = 0; i < sources->count; ++i) {
+    if (!same_file(sources->items[i], data)) continue;
+    tsr_diag_report(compilation->diags, TSR_DIAG_INCLUDED_TWICE, span,
+                    "%s is included twice", path);
+    tsr_diag_note(compilation->diags, sources->items[i]->included,
+                  "first included here");
+    return true;
   }
   return false;
 }
@@ -115,14 +137,11 @@ static tsr_status open_include(parse_job *job, uint32_t parent,
     report_unreadable(diags, span, &problem);
     return TSR_OK;
   }
-  if (is_open(sources, &data, parent)) {
-    tsr_diag_report(diags, TSR_DIAG_INCLUDE_CYCLE, span, "%s includes itself",
-                    full);
-    return TSR_OK;
-  }
+  if (is_repeated(job->compilation, &data, parent, full, span)) return TSR_OK;
   tsr_source *source = tsr_sources_add(sources, full, &data, out_index);
   if (source == NULL) return tsr_error_out_of_memory(job->error);
   source->parent = parent;
+  source->included = span;
   source->directory = directory_of(arena, full, ".");
   source->prefix = directory_of(arena, seen, "");
   bool whole = source->directory != NULL && source->prefix != NULL;

@@ -121,6 +121,7 @@ tsr_source *tsr_sources_add(tsr_sources *sources, const char *path,
   source->text = data->text;
   source->size = (uint32_t)data->size;
   source->parent = UINT32_MAX;
+  source->included = TSR_SPAN_NONE;
   source->device = data->device;
   source->inode = data->inode;
   if (source->size >= 3 && memcmp(source->text, "\xef\xbb\xbf", 3) == 0) {

@@ -23,6 +23,7 @@ typedef struct tsr_source {
   uint32_t size;
   uint32_t bom_size;  // bytes of a leading byte order mark
   uint32_t parent;    // who includes it; UINT32_MAX for the root
+  tsr_span included;  // the path in the include; TSR_SPAN_NONE for the root
   uint64_t device;    // identity of the file, to find cycles; 0, 0: none
   uint64_t inode;
   uint32_t *line_starts;  // offset of each line's first byte

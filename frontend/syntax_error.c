@@ -8,32 +8,30 @@
 
 enum { EXPECTED_SHOWN_MAX = 6 };
 
-// Classes are named, everything else is quoted.
-static bool is_class(const char *name) {
-  static const char *const classes[] = {
-      "string", "word", "number", "shape", "end of file", "decimal number"};
+// Tokens that stand for many texts, and how to speak of them. All others are
+// quoted.
+typedef struct token_class {
+  const char *name;
+  const char *text;
+} token_class;
+
+static const token_class classes[] = {
+    {"string", "a string"},         {"word", "a word"},
+    {"number", "a number"},         {"decimal number", "a decimal number"},
+    {"shape", "a shape (128x128)"}, {"end of file", "the end of the file"},
+};
+
+static const token_class *find_class(const char *name) {
   for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); ++i) {
-    if (strcmp(name, classes[i]) == 0) return true;
+    if (strcmp(name, classes[i].name) == 0) return &classes[i];
   }
-  return false;
+  return NULL;
 }
 
 static void append_name(tsr_buffer *out, const char *name) {
-  tsr_buffer_printf(out, is_class(name) ? "%s" : "'%s'", name);
-}
-
-static void append_found(tsr_parser *parse, tsr_buffer *out, tsr_span span,
-                         const char *found) {
-  tsr_slice text = tsr_parse_slice(parse, span);
-  if (!is_class(found)) {
-    append_name(out, found);
-  } else if (text.size == 0 || text.size > 40) {
-    tsr_buffer_append_string(out, found);
-  } else if (strcmp(found, "string") == 0) {
-    tsr_buffer_printf(out, "string %.*s", (int)text.size, text.data);
-  } else {
-    tsr_buffer_printf(out, "'%.*s'", (int)text.size, text.data);
-  }
+  const token_class *class = find_class(name);
+  tsr_buffer_printf(out, class == NULL ? "'%s'" : "%s",
+                    class == NULL ? name : class->text);
 }
 
 static bool expects(const char *const *expected, uint32_t count,
@@ -42,6 +40,20 @@ static bool expects(const char *const *expected, uint32_t count,
     if (strcmp(expected[i], name) == 0) return true;
   }
   return false;
+}
+
+static void append_found(tsr_parser *parse, tsr_buffer *out, tsr_span span,
+                         const char *found) {
+  tsr_slice text = tsr_parse_slice(parse, span);
+  if (find_class(found) == NULL) {
+    append_name(out, found);
+  } else if (text.size == 0 || text.size > 40) {
+    tsr_buffer_append_string(out, found);
+  } else if (strcmp(found, "string") == 0) {
+    tsr_buffer_printf(out, "string %.*s", (int)text.size, text.data);
+  } else {
+    tsr_buffer_printf(out, "'%.*s'", (int)text.size, text.data);
+  }
 }
 
 static void append_expected(tsr_buffer *out, const char *const *expected,
@@ -70,7 +82,7 @@ static const char *suggestion(tsr_parser *parse, tsr_span span,
                ((text.data[0] | 32) <= 'z');
   if (!wordy) return NULL;
   const char *best = tsr_suggest(text.data, text.size, expected, count);
-  return best == NULL || is_class(best) ? NULL : best;
+  return best == NULL || find_class(best) != NULL ? NULL : best;
 }
 
 void tsr_syntax_error(tsr_parser *parse, tsr_span span, const char *found,
@@ -92,7 +104,11 @@ void tsr_syntax_error(tsr_parser *parse, tsr_span span, const char *found,
     append_other(&message, expected, expected_count);
     tsr_buffer_append_string(&message, " here");
   } else {
-    tsr_buffer_append_string(&message, "unexpected ");
+    bool keyword = found[0] >= 'a' && found[0] <= 'z' &&
+                   find_class(found) == NULL &&
+                   expects(expected, expected_count, "word");
+    tsr_buffer_append_string(&message,
+                             keyword ? "unexpected keyword " : "unexpected ");
     append_found(parse, &message, span, found);
     if (near != NULL) {
       tsr_buffer_printf(&message, "; did you mean '%s'?", near);

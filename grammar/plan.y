@@ -115,7 +115,8 @@ static void yyerror(const struct tsr_span *location, yyscan_t scanner,
 ;
 
 %type <struct tsr_node *>
-  statements statement lost close setting source source_clauses source_clause percent
+  statements statement lost close setting
+  source source_clauses source_clause percent
   for loop_values loop_items loop_item step loop_list loop_value
   layer layer_items layer_item match match_items match_item rule extent
   tensors tensor tensor_clauses tensor_clause biases bias
@@ -166,12 +167,12 @@ junk:
 
 junk_item:
   "{" junk "}"
-| STRING | WORD | NUMBER | DECIMAL | SHAPE | BAD_NUMBER | BAD_STRING | SEMICOLON | COMMA | LBRACKET
-| RBRACKET | DOTDOT | PERCENT | MODEL | INCLUDE | WEIGHTS | MASKS | TARGET
-| TOKENS | TILE | TYPE | OUTPUT | FOR | IN | STEP | LAYER | MATCH | WEIGHT
-| CONCAT | INTERLEAVE | BIAS | ACTIVATION | RESIDUAL | REQUIRE | DENSE
-| SPARSE24 | ZERO | ROWS | COLUMNS | SCHEDULE | WORKERS | BALANCE | SPLIT
-| FROM | AS | SEED
+| STRING | WORD | NUMBER | DECIMAL | SHAPE | BAD_NUMBER | BAD_STRING
+| SEMICOLON | COMMA | LBRACKET | RBRACKET | DOTDOT | PERCENT | MODEL
+| INCLUDE | WEIGHTS | MASKS | TARGET | TOKENS | TILE | TYPE | OUTPUT | FOR
+| IN | STEP | LAYER | MATCH | WEIGHT | CONCAT | INTERLEAVE | BIAS
+| ACTIVATION | RESIDUAL | REQUIRE | DENSE | SPARSE24 | ZERO | ROWS | COLUMNS
+| SCHEDULE | WORKERS | BALANCE | SPLIT | FROM | AS | SEED
 ;
 
 words:
@@ -422,7 +423,6 @@ shape:  SHAPE           { $$ = tsr_node_shape(parse, @1); } ;
 static int yyreport_syntax_error(const yypcontext_t *context, yyscan_t scanner,
                                  struct tsr_parser *parse) {
   (void)scanner;
-  // One more than the longest list worth printing.
   yysymbol_kind_t kinds[YYNTOKENS];
   int count = yypcontext_expected_tokens(context, kinds, YYNTOKENS);
   if (count == YYENOMEM) {
@@ -448,5 +448,6 @@ static void yyerror(const struct tsr_span *location, yyscan_t scanner,
 }
 
 const char *tsr_token_name(int kind) {
-  return kind == TSR_TOKEN_COMMENT ? "comment" : yysymbol_name(YYTRANSLATE(kind));
+  if (kind == TSR_TOKEN_COMMENT) return "comment";
+  return yysymbol_name(YYTRANSLATE(kind));
 }

@@ -225,7 +225,7 @@ static void test_color(void) {
   print(c, (tsr_diag_print_options){true, false, 0}, &out);
   CHECK_STR(tsr_buffer_text(&out),
             "\033[1mt.tess:1:5: \033[1;31merror: \033[0munexpected ';', "
-            "expected shape [TSR-E001]\n"
+            "expected a shape (128x128) [TSR-E001]\n"
             "    1 | tile;\n      |     \033[1;31m^\033[0m\n");
   tsr_buffer_fini(&out);
   tsr_compilation_destroy(c);
