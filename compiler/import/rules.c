@@ -132,6 +132,20 @@ static uint64_t drop_tile(application *a, uint32_t panel, uint32_t column) {
   return dropped;
 }
 
+// Keeps every weight of a tile, whatever the mask says.
+static void keep_tile(application *a, uint32_t panel, uint32_t column) {
+  size_t begin = (size_t)column * a->grid->tile.columns;
+  size_t end = begin + tsr_grid_tile_columns(a->grid, column);
+  uint32_t first = panel * a->grid->tile.rows;
+  for (uint32_t i = 0; i < tsr_grid_panel_rows(a->grid, panel); ++i) {
+    uint8_t *bits = a->keep + (first + i) * a->stride;
+    // Tiles start at multiples of 32 columns; only a row's end is ragged.
+    memset(bits + begin / 8, 0xff, end / 8 - begin / 8);
+    if (end % 8 != 0) bits[end / 8] |= (uint8_t)((1u << end % 8) - 1);
+  }
+  a->grid->kinds[tile_index(a, panel, column)] = TSR_KIND_DENSE;
+}
+
 // Names the first group of a dense tile that keeps more than 2.
 static void report_not_sparse24(application *a, const tsr_plan_rule *rule,
                                 uint32_t panel, uint32_t column) {
@@ -175,7 +189,7 @@ static void override_tile(application *a, const tsr_plan_rule *rule,
   uint8_t *kind = &a->grid->kinds[tile_index(a, panel, column)];
   ++t->tiles;
   if (rule->kind == TSR_KIND_DENSE) {
-    *kind = TSR_KIND_DENSE;
+    keep_tile(a, panel, column);
   } else if (rule->kind == TSR_KIND_ZERO) {
     t->dropped += drop_tile(a, panel, column);
   } else if (*kind == TSR_KIND_DENSE) {

@@ -270,6 +270,7 @@ def test_rules(d):
         "columns 128..; require zero rows 70 columns 70; }")
     layer, = read_layers(d, text)
     keep[64:96, 64:128] = False
+    keep[0:64, 0:64] = True  # a dense tile keeps all its weights
     grid = np.array([[2, 1, 2], [2, 1, 1], [2, 0, 2]], np.uint8)
     judge("rules", layer, w, keep, grid=grid)
 
