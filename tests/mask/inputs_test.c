@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "compiler/import.h"
 #include "compiler/mask_inputs.h"
 #include "test.h"
 
@@ -287,6 +288,64 @@ static void test_missing_tensors(void) {
 }
 
 // ---------------------------------------------------------------------------
+// The importer finds the kinds that were chosen.
+
+static void compare_kinds(const tsr_plan *plan, tsr_compilation *compilation,
+                          const tsr_mask *mask) {
+  tsr_diags *diags = tsr_compilation_diags(compilation);
+  tsr_inputs *inputs = NULL;
+  tsr_matrix *q = NULL, *pair = NULL;
+  CHECK_EQ(tsr_inputs_open(plan, NULL, diags, &inputs, NULL), TSR_OK);
+  CHECK_EQ(tsr_matrix_open(inputs, &plan->layers[0], diags, &q, NULL), TSR_OK);
+  CHECK_EQ(tsr_matrix_open(inputs, &plan->layers[1], diags, &pair, NULL),
+           TSR_OK);
+  CHECK_EQ(tsr_diag_error_count(diags), 0);
+  if (q == NULL || pair == NULL) return;
+  // 48 x 32 and 2 * (40 x 32) in tiles of 16 x 32: 3 and 5 panels of one tile.
+  const tsr_tile_grid *grid = tsr_matrix_grid(q);
+  for (uint32_t i = 0; i < 3; ++i) {
+    CHECK_EQ(tsr_grid_kind(grid, i, 0), tsr_mask_tile_kind(mask, 0, i));
+  }
+  grid = tsr_matrix_grid(pair);
+  CHECK_EQ(grid->panel_count, 5);
+  for (uint32_t i = 0; i < 5; ++i) {  // rows 16 i.. hold gate's 8 i..
+    CHECK_EQ(tsr_grid_kind(grid, i, 0), tsr_mask_tile_kind(mask, 1, i / 2));
+    CHECK_EQ(tsr_grid_kind(grid, i, 0), tsr_mask_tile_kind(mask, 2, i / 2));
+  }
+  tsr_matrix_close(q);
+  tsr_matrix_close(pair);
+  tsr_inputs_close(inputs);
+}
+
+static void test_importer_agrees(double sparsity) {
+  static const char path[] = "inputs_test_mask.npz";
+  static const char text[] =
+      "model \"m\"; weights \"inputs_test.safetensors\"; "
+      "masks patch \"inputs_test_mask.npz\"; target host generic; "
+      "tile 16x32;\n"
+      "layer \"q\" { weight \"m.layers.0.q.weight\"; }\n" GATE_UP;
+  opened o = open_plan(text, (tsr_tile_shape){0, 0});
+  tsr_mask_options options = {.sparsity = sparsity, .threads = 1};
+  tsr_mask *mask = NULL;
+  CHECK_EQ(tsr_mask_create(tsr_mask_inputs_tensors(o.inputs), 3, &options,
+                           &mask, NULL),
+           TSR_OK);
+  CHECK_EQ(tsr_mask_save(mask, path, "m", NULL), TSR_OK);
+  tsr_ast *ast = NULL;
+  tsr_plan *plan = NULL;
+  tsr_compilation *again = tsr_compilation_create();
+  CHECK_EQ(
+      tsr_parse_text(again, "test.tess", ".", text, strlen(text), &ast, NULL),
+      TSR_OK);
+  CHECK_EQ(tsr_check(again, ast, &plan, NULL), TSR_OK);
+  if (plan != NULL) compare_kinds(plan, again, mask);
+  tsr_compilation_destroy(again);
+  tsr_mask_destroy(mask);
+  close_plan(&o);
+  (void)remove(path);
+}
+
+// ---------------------------------------------------------------------------
 // Memory
 
 static tsr_status open_everything(tsr_error *error) {
@@ -329,6 +388,7 @@ int main(void) {
   test_different_tiles();
   test_two_weights();
   test_missing_tensors();
+  for (int i = 0; i <= 5; ++i) test_importer_agrees(0.1 * i);
   test_out_of_memory();
   (void)remove(weights_path);
   (void)remove(norms_path);
