@@ -318,6 +318,13 @@ void tsr_tensor_read(const tsr_tensor *tensor, uint64_t first, uint64_t count,
 
 void tsr_tensor_drop(const tsr_tensor *tensor, uint64_t offset, uint64_t size) {
   if (tensor->map == NULL || tensor->map->data == NULL) return;
+  // Rows are not whole pages: from the granule in which the range begins (its
+  // first part was read before) to the last that is complete. What is dropped
+  // too early only costs a fault.
+  const size_t granule = 65536;
   size_t begin = (size_t)(tensor->data - tensor->map->data) + (size_t)offset;
-  tsr_map_drop(tensor->map, begin, (size_t)size);
+  size_t end = begin + (size_t)size;
+  if (offset + size != tensor->size) end -= end % granule;
+  begin -= begin % granule;
+  if (begin < end) tsr_map_drop(tensor->map, begin, end - begin);
 }
