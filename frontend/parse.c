@@ -12,6 +12,7 @@
 
 typedef struct parse_job {
   tsr_compilation *compilation;
+  uint32_t root;   // source; a compilation may parse several plans
   uint32_t depth;  // of includes
   tsr_error *error;
 } parse_job;
@@ -87,16 +88,16 @@ static bool is_open(const tsr_sources *sources, const tsr_source_data *data,
 }
 
 // Reports a file that is here already. False when it is new.
-static bool is_repeated(tsr_compilation *compilation,
-                        const tsr_source_data *data, uint32_t parent,
-                        const char *path, tsr_span span) {
+static bool is_repeated(const parse_job *job, const tsr_source_data *data,
+                        uint32_t parent, const char *path, tsr_span span) {
+  tsr_compilation *compilation = job->compilation;
   const tsr_sources *sources = &compilation->sources;
   if (is_open(sources, data, parent)) {
     tsr_diag_report(compilation->diags, TSR_DIAG_INCLUDE_CYCLE, span,
                     "%s includes itself", path);
     return true;
   }
-  for (uint32_t i = 0; i < sources->count; ++i) {
+  for (uint32_t i = job->root; i < sources->count; ++i) {
     if (!same_file(sources->items[i], data)) continue;
     tsr_diag_report(compilation->diags, TSR_DIAG_INCLUDED_TWICE, span,
                     "%s is included twice", path);
@@ -137,7 +138,7 @@ static tsr_status open_include(parse_job *job, uint32_t parent,
     report_unreadable(diags, span, &problem);
     return TSR_OK;
   }
-  if (is_repeated(job->compilation, &data, parent, full, span)) return TSR_OK;
+  if (is_repeated(job, &data, parent, full, span)) return TSR_OK;
   tsr_source *source = tsr_sources_add(sources, full, &data, out_index);
   if (source == NULL) return tsr_error_out_of_memory(job->error);
   source->parent = parent;
@@ -228,7 +229,7 @@ tsr_status tsr_parse_file(tsr_compilation *compilation, const char *path,
   uint32_t index;
   tsr_status status = open_root(compilation, path, &index, error);
   if (status != TSR_OK) return status;
-  parse_job job = {compilation, 0, error};
+  parse_job job = {compilation, index, 0, error};
   return parse_source(&job, index, out_ast);
 }
 
@@ -249,7 +250,7 @@ tsr_status tsr_parse_text(tsr_compilation *compilation, const char *name,
   uint32_t index;
   tsr_status status = add_root(compilation, name, kept, &data, &index, error);
   if (status != TSR_OK) return status;
-  parse_job job = {compilation, 0, error};
+  parse_job job = {compilation, index, 0, error};
   return parse_source(&job, index, out_ast);
 }
 
