@@ -159,6 +159,15 @@ if command -v rsvg-convert >/dev/null; then
 else
   skip "rsvg-convert is not installed"
 fi
+if command -v script >/dev/null; then
+  script -qec "stty cols 100 rows 30; '$tesserac' inspect b --tiles" /dev/null >out
+  grep -q "$(printf '\033\\[38;5;208m')" out && grep -q "▀" out ||
+    fail "no half blocks on a terminal: $(cat -v out)"
+  NO_COLOR=1 script -qec "'$tesserac' inspect b --tiles" /dev/null >out
+  grep -q "$(printf '\033')" out && fail "NO_COLOR is not respected"
+else
+  skip "script is not installed"
+fi
 expect 1 "tesserac: error: no layer 'ragges' in bundle 'cli-test'; did you \
 mean 'ragged'?" "$tesserac" inspect b --layer ragges
 "$tesserac" inspect absent 2>err

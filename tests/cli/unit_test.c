@@ -276,6 +276,48 @@ static void test_table_out_of_memory(void) {
   }
 }
 
+// Every text made from the tables notices every failed allocation.
+static void make_text(int which, tsr_buffer *out) {
+  switch (which) {
+    case 0:
+      tsr_help_text(&fixture_tool, &fixture_every, true, 80, out);
+      break;
+    case 1:
+      tsr_help_man(&fixture_tool, &fixture_every, out);
+      break;
+    case 2:
+      tsr_help_markdown(&fixture_tool, out);
+      break;
+    case 3:
+      tsr_completions_bash(&fixture_tool, out);
+      break;
+    case 4:
+      tsr_completions_zsh(&fixture_tool, out);
+      break;
+    default:
+      tsr_completions_fish(&fixture_tool, out);
+      break;
+  }
+}
+
+static void test_texts_out_of_memory(void) {
+  for (int which = 0; which < 6; ++which) {
+    for (uint64_t nth = 1;; ++nth) {
+      tsr_buffer out = {0};
+      (void)tsr_memory_fail_at(nth);
+      make_text(which, &out);
+      uint64_t count = tsr_memory_fail_at(0);
+      bool failed = out.failed;
+      tsr_buffer_fini(&out);
+      if (count < nth) {
+        CHECK(!failed && nth > 1);
+        break;
+      }
+      CHECK(failed);
+    }
+  }
+}
+
 // ---- Tile maps --------------------------------------------------------------
 
 static const uint8_t kinds[] = {2, 1, 0, 1, 1, 2, 0, 0, 1};
@@ -363,6 +405,7 @@ int main(void) {
   test_numbers();
   test_table();
   test_table_out_of_memory();
+  test_texts_out_of_memory();
   test_map_letters();
   test_map_scale();
   test_svg();

@@ -474,11 +474,17 @@ double tsr_cli_real(const tsr_cli *cli, const char *name) {
   return text != NULL && read_real(text, &value) ? value : 0;
 }
 
-// Element |index| of a comma-separated default; false past its end.
-static bool default_element(const char *text, uint32_t index,
-                            const char **out_begin, size_t *out_size) {
+// Element |index| of the default, which has commas only in lists; false past
+// its end.
+static bool default_element(const tsr_cli *cli, const char *name,
+                            uint32_t index, const char **out_begin,
+                            size_t *out_size) {
+  const tsr_option *option = tsr_option_find(cli->command, name);
+  assert(option != NULL);
+  const char *text = option == NULL ? NULL : option->default_text;
   while (text != NULL) {
-    size_t size = strcspn(text, ",");
+    size_t size =
+        tsr_option_is_list(option) ? strcspn(text, ",") : strlen(text);
     if (index-- == 0) {
       *out_begin = text;
       *out_size = size;
@@ -494,9 +500,8 @@ uint32_t tsr_cli_count(const tsr_cli *cli, const char *name) {
   while (find_arg(cli, name, count, false) != NULL) ++count;
   const char *begin;
   size_t size;
-  const char *text = default_text(cli, name);
   if (count != 0) return count;
-  while (default_element(text, count, &begin, &size)) ++count;
+  while (default_element(cli, name, count, &begin, &size)) ++count;
   return count;
 }
 
@@ -508,8 +513,7 @@ const char *tsr_cli_string_at(const tsr_cli *cli, const char *name,
   const tsr_option *option = tsr_option_find(cli->command, name);
   const char *begin = NULL;
   size_t size = 0;
-  if (option == NULL ||
-      !default_element(option->default_text, index, &begin, &size)) {
+  if (option == NULL || !default_element(cli, name, index, &begin, &size)) {
     return NULL;
   }
   // The elements of a default are words of the choices: return those.
@@ -529,7 +533,7 @@ uint64_t tsr_cli_uint_at(const tsr_cli *cli, const char *name, uint32_t index) {
   const char *begin = NULL;
   size_t size = 0;
   if (find_arg(cli, name, 0, true) != NULL ||
-      !default_element(default_text(cli, name), index, &begin, &size)) {
+      !default_element(cli, name, index, &begin, &size)) {
     return 0;
   }
   char digits[24];

@@ -26,6 +26,38 @@ static void show_features(const tsr_cli *cli) {
   (void)fputc('\n', cli->out);
 }
 
+// Every level up to the processor's own.
+static void show_levels(const tsr_cli *cli) {
+  static const char *const levels[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4",
+                                       "x86-64-v4-bf16"};
+  const char *own = tsr_cpu_level();
+  size_t count = 0;
+  for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); ++i) {
+    if (strcmp(levels[i], own) == 0) count = i + 1;
+  }
+  (void)fprintf(cli->out, "  runs           generic");
+  for (size_t i = 0; i < count; ++i) {
+    (void)fprintf(cli->out, ", %s", levels[i]);
+  }
+  if (count == 0) (void)fprintf(cli->out, ", %s", own);
+  (void)fputc('\n', cli->out);
+}
+
+static void show_cuda(const tsr_cli *cli) {
+  tessera_device *device = NULL;
+  tessera_error error = {0};
+  (void)fprintf(cli->out, "\ncuda\n");
+  if (tessera_device_open("cuda:0", NULL, &device, &error) == TESSERA_OK) {
+    (void)fprintf(cli->out, "  device 0       %s\n",
+                  tessera_device_description(device));
+    tessera_device_close(device);
+    return;
+  }
+  const char *reason = strstr(error.message, "': ");
+  (void)fprintf(cli->out, "  unavailable    %s\n",
+                reason == NULL ? error.message : reason + 3);
+}
+
 static int show_machine(const tsr_cli *cli) {
   tessera_device *device = NULL;
   tessera_error error = {0};
@@ -35,6 +67,7 @@ static int show_machine(const tsr_cli *cli) {
                 tessera_version(), brand);
   (void)fprintf(cli->out, "  architecture   %s, level %s\n",
                 tsr_cpu_architecture(), tsr_cpu_level());
+  show_levels(cli);
   show_features(cli);
   if (tessera_device_open("host", NULL, &device, &error) != TESSERA_OK) {
     return tsr_cli_fail_runtime(cli, &error);
@@ -42,14 +75,7 @@ static int show_machine(const tsr_cli *cli) {
   (void)fprintf(cli->out, "  threads        %u\n",
                 tessera_device_thread_count(device));
   tessera_device_close(device);
-  memset(&error, 0, sizeof(error));
-  if (tessera_device_open("cuda:0", NULL, &device, &error) == TESSERA_OK) {
-    (void)fprintf(cli->out, "cuda:0\n  %s\n",
-                  tessera_device_description(device));
-    tessera_device_close(device);
-  } else {
-    (void)fprintf(cli->out, "cuda\n  %s\n", error.message);
-  }
+  show_cuda(cli);
   return TSR_EXIT_OK;
 }
 
