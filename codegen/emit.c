@@ -130,6 +130,10 @@ void cg_prefetch(cg_emit *e, LLVMValueRef address) {
   (void)cg_intrinsic(e, "llvm.prefetch", e->pointer, arguments, 4);
 }
 
+void cg_keep_order(cg_emit *e) {
+  (void)LLVMBuildFence(e->builder, LLVMAtomicOrderingAcquireRelease, 1, "");
+}
+
 LLVMValueRef cg_variable(cg_emit *e, LLVMTypeRef type, const char *name) {
   LLVMBasicBlockRef here = LLVMGetInsertBlock(e->builder);
   LLVMPositionBuilderBefore(e->builder, LLVMGetBasicBlockTerminator(e->entry));

@@ -53,6 +53,8 @@ LLVMValueRef cg_load(cg_emit *e, LLVMTypeRef type, LLVMValueRef address,
 void cg_store(cg_emit *e, LLVMValueRef value, LLVMValueRef address,
               uint32_t alignment);
 void cg_prefetch(cg_emit *e, LLVMValueRef address);
+// Loads, stores and prefetches stay on their side of this point; no code.
+void cg_keep_order(cg_emit *e);
 // A variable of the function (promoted to registers by the passes).
 LLVMValueRef cg_variable(cg_emit *e, LLVMTypeRef type, const char *name);
 

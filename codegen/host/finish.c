@@ -92,7 +92,7 @@ static void finish_gemv(host_kernel *k, LLVMValueRef micro_index,
   cg_emit *e = &k->e;
   bool grouped = k->table && has_kind(k, TSR_KIND_SPARSE24);
   for (uint32_t t = 0; t < k->tokens; ++t) {
-    LLVMValueRef base = host_gemv_accumulators(k, micro_index, t);
+    LLVMValueRef base = host_gemv_accumulators(k, micro_index, cg_i64(e, t));
     rows r = {.count = 0};
     if (!grouped || has_kind(k, TSR_KIND_DENSE)) {
       r.count = units * k->vectors;

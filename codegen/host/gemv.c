@@ -5,24 +5,35 @@
 #include "host.h"
 
 // How far the stream is asked for ahead of its use (docs/host-kernels.md).
-enum { PREFETCH_DISTANCE = 2048 };
+enum { PREFETCH_DISTANCE = 8192 };
 // Instructions of straight-line code that one loop body may have, about.
-enum { BODY_BUDGET = 420 };
+enum { BODY_BUDGET = 320, MAX_CHUNK = 8 };
 
+// One pass over a micro-panel, for some of its units and some tokens.
 typedef struct gemv {
   const host_micro *micro;
-  uint32_t unit_first, unit_count;
-  uint32_t token_first, token_count;
-  uint32_t weights, masks, x, ahead;  // cursors; x: of the first token
-  uint32_t ahead_size;                // bytes of the stream per quad
-  bool prefetch;
+  LLVMValueRef unit_first, token_first;  // i64
+  uint32_t unit_count, token_count;
+  uint32_t weights, masks, x;  // cursors at the first unit; x: first token
+  uint32_t ahead, ahead_size;  // cursor; bytes of the stream per quad
 } gemv;
 
 LLVMValueRef host_gemv_accumulators(host_kernel *k, LLVMValueRef micro_index,
-                                    uint32_t token) {
+                                    LLVMValueRef token) {
   LLVMValueRef base = cg_at_index(&k->e, k->scratch, micro_index,
                                   (uint64_t)k->tokens * HOST_GEMV_TOKEN_SIZE);
-  return cg_at(&k->e, base, (uint64_t)token * HOST_GEMV_TOKEN_SIZE);
+  return cg_at_index(&k->e, base, token, HOST_GEMV_TOKEN_SIZE);
+}
+
+// Asks for what lies PREFETCH_DISTANCE behind this quad. In ascending order and
+// each close to a load: bursts fill the miss buffers and stall the loads that
+// follow, and a second ascending sequence (masks apart from values) makes the
+// hardware's own prefetching useless; both cost a third of the bandwidth.
+static void prefetch(host_kernel *k, const gemv *g, const LLVMValueRef *cursors,
+                     uint32_t quad) {
+  if (g->unit_count != g->micro->units) return;
+  host_prefetch_quad(k, cursors[g->ahead], quad, g->ahead_size);
+  cg_keep_order(&k->e);
 }
 
 static LLVMValueRef load_x(host_kernel *k, const gemv *g,
@@ -51,15 +62,13 @@ static void step_units(host_kernel *k, void *context, host_walk *walk,
                        bool is_last) {
   const gemv *g = context;
   LLVMValueRef x[4];
-  if (g->prefetch) {
-    host_prefetch_quad(k, cursors[g->ahead], quad, g->ahead_size);
-  }
+  prefetch(k, g, cursors, quad);
   for (uint32_t t = 0; t < g->token_count; ++t) {
     x[t] = host_quad_broadcast(k, load_x(k, g, cursors, t, quad, is_last));
   }
   LLVMValueRef *acc = walk->accumulators;
   for (uint32_t u = 0; u < g->unit_count; ++u) {
-    uint32_t unit = quad * g->micro->units + g->unit_first + u;
+    uint32_t unit = quad * g->micro->units + u;
     LLVMValueRef w = load_unit(k, g, cursors, unit);
     for (uint32_t v = 0; v < k->vectors; ++v) {
       for (uint32_t t = 0; t < g->token_count; ++t, ++acc) {
@@ -79,9 +88,7 @@ static void step_groups(host_kernel *k, void *context, host_walk *walk,
   const gemv *g = context;
   cg_emit *e = &k->e;
   host_table tables[4];
-  if (g->prefetch) {
-    host_prefetch_quad(k, cursors[g->ahead], quad, g->ahead_size);
-  }
+  prefetch(k, g, cursors, quad);
   for (uint32_t t = 0; t < g->token_count; ++t) {
     tables[t] = host_quad_table(k, load_x(k, g, cursors, t, quad, is_last));
   }
@@ -100,14 +107,25 @@ static void step_groups(host_kernel *k, void *context, host_walk *walk,
   }
 }
 
+// Instructions of a vector of a unit, before it is multiplied.
+static uint32_t convert_cost(const host_kernel *k) {
+  if (k->dot) return 0;
+  if (k->spec->weight_type == TSR_DTYPE_BF16) return 3;
+  return k->isa.f16_convert ? 2 : 14;
+}
+
 // Largest power of two of quads whose code stays within the budget.
 static uint32_t choose_chunk(const host_kernel *k, const gemv *g, bool table) {
+  uint32_t per_vector = convert_cost(k) + 1 + g->token_count;
   uint32_t per_unit =
-      table ? 3 + 2 * g->token_count : k->vectors * (2 + g->token_count) + 1;
-  if (!table && g->micro->kind == TSR_KIND_SPARSE24) per_unit += 8;
-  uint32_t per_quad = per_unit * g->unit_count + 3 * g->token_count;
-  uint32_t chunk = 32;
-  while (chunk > 2 && chunk * per_quad > BODY_BUDGET) chunk /= 2;
+      table ? 3 + 2 * g->token_count : k->vectors * per_vector + 1;
+  if (!table && g->micro->kind == TSR_KIND_SPARSE24) {
+    per_unit += 128 / k->isa.lanes;
+  }
+  uint32_t per_quad =
+      per_unit * g->unit_count + g->token_count * (2 + convert_cost(k));
+  uint32_t chunk = MAX_CHUNK;
+  while (chunk > 1 && chunk * per_quad > BODY_BUDGET) chunk /= 2;
   return chunk;
 }
 
@@ -115,19 +133,22 @@ static void set_cursors(host_kernel *k, gemv *g, host_walk *walk) {
   cg_emit *e = &k->e;
   const host_micro *micro = g->micro;
   bool sparse = micro->kind == TSR_KIND_SPARSE24;
+  uint32_t size = sparse ? 32 : 64;
   LLVMValueRef values =
       cg_at(e, micro->stream, sparse ? tsr_host_micro_values(micro) : 0);
-  g->weights = host_cursor(walk, values, micro->units * (sparse ? 32u : 64u));
-  g->masks = host_cursor(walk, micro->stream, micro->units * 4u);
+  g->weights = host_cursor(walk, cg_at_index(e, values, g->unit_first, size),
+                           micro->units * size);
+  g->masks = host_cursor(walk, cg_at_index(e, micro->stream, g->unit_first, 4),
+                         micro->units * 4u);
   g->ahead_size = (uint32_t)(tsr_host_micro_size(micro) / micro->quads);
   g->ahead = host_cursor(walk, cg_at(e, micro->stream, PREFETCH_DISTANCE),
                          g->ahead_size);
   LLVMValueRef x = cg_at_index(e, k->input, micro->column,
                                (uint64_t)k->spec->tile.columns * 2);
+  x = cg_at_value(e, x, cg_mul(e, k->input_stride, g->token_first));
   g->x = walk->cursor_count;
   for (uint32_t t = 0; t < g->token_count; ++t) {
-    LLVMValueRef row = LLVMBuildMul(e->builder, k->input_stride,
-                                    cg_i64(e, g->token_first + t), "");
+    LLVMValueRef row = cg_mul_constant(e, k->input_stride, t);
     (void)host_cursor(walk, cg_at_value(e, x, row), 8);
   }
 }
@@ -140,15 +161,17 @@ static void accumulator_addresses(host_kernel *k, const gemv *g, bool table,
   uint32_t n = 0;
   uint32_t size = host_acc_size(k);
   uint32_t units = g->unit_count;
+  LLVMValueRef base =
+      host_gemv_accumulators(k, g->micro->index, g->token_first);
+  base = table
+             ? cg_at(e, base, HOST_GEMV_DENSE_SIZE)
+             : cg_at_index(e, base, g->unit_first, (uint64_t)k->vectors * size);
   for (uint32_t u = 0; u < units;) {
     uint32_t count = table ? group_size(k, units - u) : 1;
     for (uint32_t v = 0; v < (table ? 1 : k->vectors); ++v) {
       for (uint32_t t = 0; t < g->token_count; ++t, ++n) {
-        LLVMValueRef base =
-            host_gemv_accumulators(k, g->micro->index, g->token_first + t);
-        uint32_t offset = table ? HOST_GEMV_DENSE_SIZE + u * 32u
-                                : ((g->unit_first + u) * k->vectors + v) * size;
-        out[n] = cg_at(e, base, offset);
+        uint32_t offset = table ? u * 32 : (u * k->vectors + v) * size;
+        out[n] = cg_at(e, base, t * HOST_GEMV_TOKEN_SIZE + offset);
         out_types[n] = table ? cg_vector(e->f32, 8 * count) : host_acc_type(k);
       }
     }
@@ -158,8 +181,8 @@ static void accumulator_addresses(host_kernel *k, const gemv *g, bool table,
 }
 
 static void pass(host_kernel *k, gemv *g, bool table) {
-  host_walk walk = {.name = table ? "gemv.sparse24.table" : "gemv.units"};
-  if (!table && g->micro->kind == TSR_KIND_DENSE) walk.name = "gemv.dense";
+  host_walk walk = {.name = table ? "gemv.sparse24.table" : "gemv.sparse24"};
+  if (g->micro->kind == TSR_KIND_DENSE) walk.name = "gemv.dense";
   walk.quads = g->micro->quads;
   walk.short_last = g->micro->valid != TSR_HOST_QUAD;
   walk.chunk = choose_chunk(k, g, table);
@@ -176,30 +199,60 @@ static void pass(host_kernel *k, gemv *g, bool table) {
   }
 }
 
+// Units and tokens of a pass: what the registers hold.
+static void choose_pass(const host_kernel *k, const host_micro *micro,
+                        bool table, gemv *out) {
+  uint32_t budget = k->isa.registers == 32 ? 24 : 8;
+  out->micro = micro;
+  out->unit_count = micro->units;
+  out->token_count = k->tokens;
+  if (table) {
+    uint32_t groups = k->isa.lanes == 16 ? 2 : 4;
+    while (out->token_count * groups > budget) --out->token_count;
+    return;
+  }
+  while (out->unit_count > 1 &&
+         out->unit_count * k->vectors * out->token_count > budget) {
+    --out->unit_count;
+  }
+  while (micro->units % out->unit_count != 0) --out->unit_count;
+  while (out->token_count > 1 && k->vectors * out->token_count > budget) {
+    --out->token_count;
+  }
+}
+
+// Passes over |g->unit_count| units each, for the tokens that |g| names.
+static void unit_passes(host_kernel *k, gemv *g, bool table) {
+  cg_emit *e = &k->e;
+  uint32_t passes = g->micro->units / g->unit_count;
+  g->unit_first = cg_i64(e, 0);
+  if (passes == 1) {
+    pass(k, g, table);
+    return;
+  }
+  cg_loop loop;
+  cg_loop_begin(e, "gemv.units", cg_i64(e, passes), &loop);
+  g->unit_first = cg_mul_constant(e, loop.index, g->unit_count);
+  pass(k, g, table);
+  cg_loop_end(e, &loop);
+}
+
 // With few registers the micro-panel, by then in the first cache, is gone
 // through several times, for some of its units and tokens each.
 void host_gemv_micro(host_kernel *k, const host_micro *micro) {
+  cg_emit *e = &k->e;
   bool table = k->table && micro->kind == TSR_KIND_SPARSE24;
-  uint32_t budget = k->isa.registers == 32 ? 24 : 8;
-  uint32_t unit_step = 4;
-  uint32_t token_step = k->tokens;
-  if (table) {
-    uint32_t groups = k->isa.lanes == 16 ? 2 : 4;
-    while (token_step * groups > budget) --token_step;
-  } else {
-    while (unit_step > 1 && unit_step * k->vectors * token_step > budget) {
-      unit_step /= 2;
-    }
-    while (token_step > 1 && k->vectors * token_step > budget) --token_step;
-  }
-  for (uint32_t u = 0; u < micro->units; u += unit_step) {
-    for (uint32_t t = 0; t < k->tokens; t += token_step) {
-      gemv g = {.micro = micro, .unit_first = u, .token_first = t};
-      g.unit_count =
-          micro->units - u < unit_step ? micro->units - u : unit_step;
-      g.token_count = k->tokens - t < token_step ? k->tokens - t : token_step;
-      g.prefetch = u == 0 && t == 0;
-      pass(k, &g, table);
-    }
-  }
+  gemv g = {0};
+  choose_pass(k, micro, table, &g);
+  uint32_t passes = k->tokens / g.token_count;
+  cg_loop loop;
+  cg_loop_begin(e, "gemv.tokens", cg_i64(e, passes), &loop);
+  g.token_first = cg_mul_constant(e, loop.index, g.token_count);
+  unit_passes(k, &g, table);
+  cg_loop_end(e, &loop);
+  uint32_t rest = k->tokens % g.token_count;
+  if (rest == 0) return;
+  g.token_first = cg_i64(e, k->tokens - rest);
+  g.token_count = rest;
+  unit_passes(k, &g, table);
 }

@@ -183,7 +183,7 @@ void host_finish_micro(host_kernel *k, LLVMValueRef micro_index, uint32_t units,
                        LLVMValueRef destination);
 // Loads an accumulator row block of a gemv token.
 LLVMValueRef host_gemv_accumulators(host_kernel *k, LLVMValueRef micro_index,
-                                    uint32_t token);
+                                    LLVMValueRef token);
 
 // epilogue.c
 typedef LLVMValueRef (*host_source)(host_kernel *k, void *context,

@@ -219,9 +219,11 @@ bool image_create(const tsr_kernel_spec *spec, const char *variant_name,
                      emitted[done].object.size};
   }
   out->compile_seconds = now() - start;
+  // A new name each time: dlopen takes the same name for the same image.
+  static unsigned serial;
   char path[64];
-  (void)snprintf(path, sizeof(path), "/tmp/tessera-test-%ld.so",
-                 (long)getpid());
+  (void)snprintf(path, sizeof(path), "/tmp/tessera-test-%ld-%u.so",
+                 (long)getpid(), serial++);
   if (status == TSR_OK) {
     status = tsr_codegen_link(variant, objects, out->kernel_count, NULL, path,
                               &error);
