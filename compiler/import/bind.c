@@ -260,7 +260,33 @@ static void note_masks(binding *b) {
                 "these masks were searched");
 }
 
-static void report_no_mask(binding *b, const char *member) {
+// "<name><suffix>". Owned; NULL when out of memory.
+static char *append(const char *name, const char *suffix) {
+  size_t size = strlen(name) + strlen(suffix) + 1;
+  char *text = tsr_malloc(size);
+  if (text != NULL) snprintf(text, size, "%s%s", name, suffix);
+  return text;
+}
+
+// PATCH's and MaskLLM's archives are easily taken for each other.
+static tsr_status note_other_format(binding *b) {
+  bool is_patch = b->part->masks->plan->format == TSR_MASK_PATCH;
+  char *other = append(b->tensor->name, is_patch ? ".mask" : "");
+  if (other == NULL) return tsr_error_out_of_memory(b->error);
+  uint32_t index;
+  if (tsr_npz_find(b->part->masks->npz, other, &index)) {
+    tsr_diag_note(
+        b->diags, b->part->masks->plan->span,
+        "it holds '%s': these are masks of %s", other,
+        is_patch ? "MaskLLM, `masks maskllm`" : "PATCH, `masks patch`");
+  } else {
+    note_masks(b);
+  }
+  tsr_free(other);
+  return TSR_OK;
+}
+
+static tsr_status report_no_mask(binding *b, const char *member) {
   const tsr_mask_input *masks = b->part->masks;
   const char *path = masks->plan->path;
   const char *nearest = tsr_npz_nearest(masks->npz, member);
@@ -273,15 +299,7 @@ static void report_no_mask(binding *b, const char *member) {
                     "'%s' holds no mask '%s'; did you mean '%s'?", path, member,
                     nearest);
   }
-  note_masks(b);
-}
-
-// "<name><suffix>". Owned; NULL when out of memory.
-static char *append(const char *name, const char *suffix) {
-  size_t size = strlen(name) + strlen(suffix) + 1;
-  char *text = tsr_malloc(size);
-  if (text != NULL) snprintf(text, size, "%s%s", name, suffix);
-  return text;
+  return note_other_format(b);
 }
 
 static uint64_t mask_bytes(const tsr_part *part) {
@@ -336,8 +354,7 @@ static tsr_status check_shape_member(binding *b, const char *member,
   const tsr_npz *npz = b->part->masks->npz;
   uint32_t index = 0;
   if (!tsr_npz_find(npz, shape_member, &index)) {
-    report_no_mask(b, shape_member);
-    return TSR_OK;
+    return report_no_mask(b, shape_member);
   }
   tsr_error problem = {.status = TSR_OK};
   tsr_npy array;
@@ -360,8 +377,7 @@ static tsr_status check_shape_member(binding *b, const char *member,
 static tsr_status bind_member(binding *b, const char *member) {
   const tsr_npz *npz = b->part->masks->npz;
   if (!tsr_npz_find(npz, member, &b->part->mask_member)) {
-    report_no_mask(b, member);
-    return TSR_OK;
+    return report_no_mask(b, member);
   }
   tsr_error problem = {.status = TSR_OK};
   tsr_npy array;

@@ -244,6 +244,9 @@ tsr_status tsr_checkpoint_open_memory(const char *name, const uint8_t *data,
     status = tsr_safetensors_open(name, (tsr_map){data, size},
                                   &checkpoint->shards[0].file, error);
     checkpoint->shards[0].is_open = status == TSR_OK;
+    // The caller's memory, not a file's: giving its pages back would clear it.
+    const tsr_safetensors *file = &checkpoint->shards[0].file;
+    for (uint32_t i = 0; i < file->count; ++i) file->tensors[i].map = NULL;
   }
   if (status == TSR_OK) status = list_single(checkpoint, error);
   if (status == TSR_OK) {

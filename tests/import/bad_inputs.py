@@ -214,7 +214,7 @@ def test_archives():
     def masks(kind, archive, *messages):
         complain({"w.safetensors": GOOD, "m.npz": archive},
                  f'weights "w.safetensors";\nmasks {kind} "m.npz";\n' + LAYER,
-                 *messages)
+                 *messages, keep_notes=len(messages) > 1)
     bits = np.packbits(KEEP)
     shape = np.array(KEEP.shape)
     name = "a.weight"
@@ -241,7 +241,12 @@ def test_archives():
           "mask 'a.weight' is of type float32 with 1 dimensions, not packed "
           "bits (uint8, one dimension) [TSR-E209]")
     masks("maskllm", savez(**{name: bits}),
-          "'m.npz' holds no mask 'a.weight.mask' [TSR-E208]")
+          "'m.npz' holds no mask 'a.weight.mask' [TSR-E208]",
+          "it holds 'a.weight': these are masks of PATCH, `masks patch`")
+    masks("patch", savez(**{name + ".mask": bits}),
+          "'m.npz' holds no mask 'a.weight' [TSR-E208]",
+          "it holds 'a.weight.mask': these are masks of MaskLLM, `masks "
+          "maskllm`")
     masks("maskllm", savez(**{name + ".mask": np.append(bits, bits)}),
           "mask 'a.weight.mask' has 1000 bytes; the weight [40, 100] needs "
           "500 [TSR-E209]")

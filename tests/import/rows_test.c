@@ -8,6 +8,7 @@
 #include "base/float16.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "compiler/checkpoint.h"
 #include "compiler/import.h"
 #include "compiler/import/convert.h"
 #include "compiler/import/names.h"
@@ -162,6 +163,33 @@ static void test_synthetic(void) {
   CHECK_STR(text, "3744cf54421479ff62e6041c7cd42b57");
 }
 
+// Giving back pages of the caller's memory would clear it.
+static void test_memory_stays(void) {
+  enum { SIZE = 1 << 18 };
+  uint8_t *data = aligned_alloc(65536, SIZE);
+  memset(data, 0x11, SIZE);
+  char header[256];
+  int length = snprintf(header, sizeof(header),
+                        "{\"a\":{\"dtype\":\"U8\",\"shape\":[%d],"
+                        "\"data_offsets\":[0,%d]}}%*s",
+                        SIZE - 128, SIZE - 128, 120, "");
+  CHECK(length >= 120);
+  const uint64_t header_size = 120;
+  memcpy(data, &header_size, 8);
+  memcpy(data + 8, header, 120);
+  tsr_checkpoint *checkpoint = NULL;
+  CHECK_EQ(tsr_checkpoint_open_memory("m", data, SIZE, &checkpoint, NULL),
+           TSR_OK);
+  if (checkpoint != NULL) {
+    tsr_tensor_drop(tsr_checkpoint_tensor(checkpoint, 0), 0, SIZE - 128);
+  }
+  size_t wrong = 0;
+  for (size_t i = 128; i < SIZE; ++i) wrong += data[i] != 0x11;
+  CHECK_EQ(wrong, 0);
+  tsr_checkpoint_close(checkpoint);
+  free(data);
+}
+
 // ---- reading through a plan ------------------------------------------------
 
 static const char weights_path[] = "rows_test.safetensors";
@@ -304,6 +332,7 @@ int main(void) {
   test_flat_bits();
   test_names();
   test_synthetic();
+  test_memory_stays();
   test_memory();
   test_threads();
   return test_finish();

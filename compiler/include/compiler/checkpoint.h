@@ -30,7 +30,7 @@ typedef struct tsr_tensor {
   uint64_t count;       // product of the shape
   const uint8_t *data;  // row-major, little-endian; may be unaligned
   uint64_t size;        // bytes
-  const tsr_map *map;   // that |data| lies in
+  const tsr_map *map;   // that |data| lies in; NULL: the caller's memory
 } tsr_tensor;
 
 // Thread-safe for reading once open.
