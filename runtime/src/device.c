@@ -38,6 +38,10 @@ static tessera_status check_options(const tessera_device_options *options,
                     "tessera_device_options.size is %zu, expected %zu",
                     options->size, sizeof(*options));
   }
+  if (options->weights > TESSERA_WEIGHTS_COPIED) {
+    return tsr_fail(error, TESSERA_INVALID_ARGUMENT, "weights is %d",
+                    (int)options->weights);
+  }
   if (options->thread_count > THREAD_LIMIT) {
     return tsr_fail(error, TESSERA_INVALID_ARGUMENT,
                     "thread_count is %u, the limit is %d",

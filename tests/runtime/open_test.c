@@ -242,9 +242,12 @@ static void test_devices(void) {
   options.thread_count = 1025;
   device_fails("host", &options, TESSERA_INVALID_ARGUMENT,
                "thread_count is 1025, the limit is 1024");
+  options.thread_count = 1;
+  options.weights = (tessera_weights)2;
+  device_fails("host", &options, TESSERA_INVALID_ARGUMENT, "weights is 2");
   options.size = 1;
   device_fails("host", &options, TESSERA_INVALID_ARGUMENT,
-               "tessera_device_options.size is 1, expected 24");
+               "tessera_device_options.size is 1, expected 32");
 }
 
 // ---- Programs ---------------------------------------------------------------
@@ -363,6 +366,12 @@ static tessera_status go_through(tessera_error *error) {
   if (status == TESSERA_OK) {
     status = tessera_program_prepare(bundle, device, &program, error);
   }
+  tessera_program *copy = NULL;
+  if (status == TESSERA_OK) {
+    status = tessera_program_copy(program, tessera_bundle_layer(bundle, 0),
+                                  &copy, error);
+  }
+  tessera_program_destroy(copy);
   tessera_program_destroy(program);
   tessera_device_close(device);
   tessera_bundle_close(bundle);

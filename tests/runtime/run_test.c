@@ -21,6 +21,8 @@ typedef struct setup {
   tessera_error error;
 } setup;
 
+static tessera_weights weights_kind;  // of the next device
+
 static void open_setup(setup *s, uint32_t workers, uint32_t threads) {
   memset(s, 0, sizeof(*s));
   synthetic_init(&s->synthetic, KERNEL_IMAGE, workers);
@@ -33,7 +35,8 @@ static void open_setup(setup *s, uint32_t workers, uint32_t threads) {
   CHECK_STR(s->error.message, "");
   (void)close(file);
   tessera_device_options options = {.size = sizeof(options),
-                                    .thread_count = threads};
+                                    .thread_count = threads,
+                                    .weights = weights_kind};
   CHECK_EQ(tessera_device_open("host", &options, &s->device, &s->error),
            TESSERA_OK);
   CHECK_EQ(
@@ -200,6 +203,30 @@ static void test_reference(void) {
     }
     close_setup(&s);
   }
+}
+
+// A copied program computes the same, also while its original runs.
+static void test_copy(void) {
+  setup s;
+  open_setup(&s, 5, 2);
+  tessera_program *original = s.program;
+  for (uint32_t i = 0; i < SYNTHETIC_LAYERS; ++i) {
+    tessera_program *copy = NULL;
+    CHECK_EQ(tessera_program_copy(original, tessera_bundle_layer(s.bundle, i),
+                                  &copy, &s.error),
+             TESSERA_OK);
+    for (uint32_t k = 0; k < SYNTHETIC_LAYERS; ++k) {
+      job io;
+      s.program = copy;
+      make_io(&s, k, 6, &io);
+      run_io(&s, &io);
+      check_reference(&io);
+      free_io(&io);
+    }
+    s.program = original;
+    tessera_program_destroy(copy);
+  }
+  close_setup(&s);
 }
 
 static void test_thread_counts(void) {
@@ -555,6 +582,10 @@ static void test_no_allocation(void) {
 
 int main(void) {
   test_reference();
+  weights_kind = TESSERA_WEIGHTS_COPIED;
+  test_reference();
+  weights_kind = TESSERA_WEIGHTS_MAPPED;
+  test_copy();
   test_thread_counts();
   test_strides();
   test_teams();

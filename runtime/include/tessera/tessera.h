@@ -74,6 +74,15 @@ TESSERA_API const char *tessera_status_name(tessera_status status);
 
 // ---- Devices ---------------------------------------------------------------
 
+typedef enum tessera_weights {
+  // Read them in the bundle's file, where it is mapped: nothing to copy, one
+  // copy for all processes, and the system may drop what is not in use.
+  TESSERA_WEIGHTS_MAPPED = 0,
+  // Copy them at prepare into memory of large pages. Faster where the file
+  // system caches files in small pages.
+  TESSERA_WEIGHTS_COPIED = 1,
+} tessera_weights;
+
 typedef struct tessera_device_options {
   size_t size;  // sizeof(tessera_device_options), for later growth
   // Host: threads of the internal pool, the caller's included; 0: one per
@@ -82,6 +91,7 @@ typedef struct tessera_device_options {
   // Host: an instruction-set variant to use instead of the best one that fits
   // ("x86-64-v2", ...), or NULL. One that this machine lacks is refused.
   const char *variant;
+  tessera_weights weights;  // host: where prepared programs keep them
 } tessera_device_options;
 
 // |name| is "host" ("cuda:N" in builds with the CUDA back end). |options| may
@@ -174,9 +184,9 @@ tessera_program_prepare(const tessera_bundle *bundle, tessera_device *device,
 // A second program that runs |layer| from a private copy of its weights, and
 // every other layer as |program| does. For measurements: copies that take turns
 // make each run read its weights from memory. Destroy it before |program|.
-TESSERA_API TESSERA_MUST_USE tessera_status tessera_program_copy(
-    const tessera_program *program, const tessera_layer *layer,
-    tessera_program **out_program, tessera_error *error);
+TESSERA_API TESSERA_MUST_USE tessera_status
+tessera_program_copy(const tessera_program *program, const tessera_layer *layer,
+                     tessera_program **out_program, tessera_error *error);
 // Before its bundle and its device.
 TESSERA_API void tessera_program_destroy(tessera_program *program);
 // The kernel image in use, "x86-64-v3".

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The host as a device: a pool of threads, and programs that are an image of
 // native code beside the bundle's own mapped weights.
-#undef _POSIX_C_SOURCE
-#define _GNU_SOURCE  // madvise
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/memory.h"
 #include "device.h"
@@ -14,6 +11,7 @@
 #include "host/image.h"
 #include "host/pool.h"
 #include "host/run.h"
+#include "host/streams.h"
 
 enum { VARIANT_SIZE = 64 };
 
@@ -21,6 +19,7 @@ typedef struct host_device {
   tessera_device base;
   tsr_pool *pool;
   uint32_t cores;
+  tessera_weights weights;
   char variant[VARIANT_SIZE];  // "" for the best
 } host_device;
 
@@ -28,10 +27,8 @@ typedef struct host_program {
   tessera_program base;
   tsr_loaded_image image;
   tsr_host_functions *functions;  // per kernel of the bundle
-  // A copy borrows image and functions and owns one layer's stream.
-  bool is_copy;
-  const tessera_layer *copied_layer;
-  uint8_t *stream;
+  tsr_streams streams;
+  bool is_copy;  // borrows image and functions
 } host_program;
 
 // The structures above start with their base.
@@ -80,6 +77,7 @@ static tessera_status host_open(uint32_t index,
   if (threads == 0) threads = host->cores;
   host->base.ops = &tsr_host_device_ops;
   host->base.thread_count = threads;
+  host->weights = options->weights;
   memcpy(host->variant, variant, strlen(variant));
   tessera_status status = tsr_pool_create(threads, &host->pool, error);
   if (status != TESSERA_OK) {
@@ -99,7 +97,7 @@ static void host_destroy(tessera_program *program) {
     tsr_image_unload(&host->image);
     tsr_free(host->functions);
   }
-  tsr_free(host->stream);
+  tsr_streams_fini(&host->streams);
   tsr_free(host);
 }
 
@@ -135,14 +133,6 @@ static tessera_status find_all_functions(host_program *program,
   return status;
 }
 
-// Asks for the weights' pages now; what fails here costs only time.
-static void read_ahead(const tessera_bundle *bundle) {
-  uintptr_t start = (uintptr_t)bundle->weights->data;
-  uintptr_t page = start / 4096 * 4096;
-  (void)madvise((void *)page, (size_t)bundle->weights->size + (start - page),
-                MADV_WILLNEED);
-}
-
 static tessera_status host_prepare(const tessera_bundle *bundle,
                                    tessera_device *device,
                                    tessera_program **out_program,
@@ -169,7 +159,9 @@ static tessera_status host_prepare(const tessera_bundle *bundle,
     }
   }
   if (status == TESSERA_OK) {
-    read_ahead(bundle);
+    status = tsr_streams_init(bundle, host->weights, &program->streams, error);
+  }
+  if (status == TESSERA_OK) {
     *out_program = &program->base;
   } else {
     host_destroy(&program->base);
@@ -182,24 +174,18 @@ static tessera_status host_copy(const tessera_program *program,
                                 tessera_program **out_program,
                                 tessera_error *error) {
   const host_program *original = as_host_program(program);
-  uint64_t size = layer->host.stream_size;
   host_program *copy = tsr_calloc(1, sizeof(*copy));
   if (copy == NULL) return tsr_fail_out_of_memory(error);
   *copy = *original;
   copy->is_copy = true;
-  copy->copied_layer = layer;
-  copy->stream =
-      layer->has_host && size <= SIZE_MAX - TSR_HOST_STREAM_SLACK
-          ? tsr_aligned_alloc(4096, (size_t)size + TSR_HOST_STREAM_SLACK)
-          : NULL;
-  if (copy->stream == NULL) {
+  tessera_status status =
+      tsr_streams_init_copy(&original->streams, layer, &copy->streams, error);
+  if (status == TESSERA_OK) {
+    *out_program = &copy->base;
+  } else {
     host_destroy(&copy->base);
-    return tsr_fail_out_of_memory(error);
   }
-  memcpy(copy->stream, layer->host.stream, (size_t)size);
-  memset(copy->stream + size, 0, TSR_HOST_STREAM_SLACK);
-  *out_program = &copy->base;
-  return TESSERA_OK;
+  return status;
 }
 
 // ---- Running ----------------------------------------------------------------
@@ -271,7 +257,7 @@ static void init_launch(const tessera_program *program, const tsr_run *run,
   const host_program *host = as_host_program(program);
   tsr_host_launch_init(run, kernel, &host->functions[index], thread_count,
                        out_launch);
-  if (host->copied_layer == run->layer) out_launch->stream = host->stream;
+  out_launch->stream = host->streams.of_layer[run->layer->index];
 }
 
 static tessera_status check_stream(const tsr_run *run, tessera_error *error) {

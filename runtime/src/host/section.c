@@ -210,8 +210,8 @@ static tessera_status check_workers(checker *c) {
   // equal; so all are there, provided the whole list was walked.
   return c->tile_next == c->host->tile_count
              ? TESSERA_OK
-             : CORRUPT(c, "%u tiles, the segments have %u",
-                       c->host->tile_count, c->tile_next);
+             : CORRUPT(c, "%u tiles, the segments have %u", c->host->tile_count,
+                       c->tile_next);
 }
 
 // ---- Reductions -------------------------------------------------------------
