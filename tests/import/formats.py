@@ -148,3 +148,14 @@ def bitmask24(prefix, weights, keep):
             prefix + ".bitmask": packed_lsb(keep),
             prefix + ".shape": np.array([[r] for r in keep.shape],
                                         dtype=np.int64)}
+
+
+def zip64_end(archive):
+    """The archive's bytes with its end record in the 64-bit form."""
+    end = archive.rindex(b"PK\5\6")
+    count, size, offset = struct.unpack("<HII", archive[end + 10:end + 20])
+    record = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, count,
+                                     count, size, offset)
+    locator = b"PK\6\7" + struct.pack("<IQI", 0, end, 1)
+    return archive[:end] + record + locator + b"PK\5\6" + struct.pack(
+        "<HHHHIIH", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)

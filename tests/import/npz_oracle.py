@@ -5,6 +5,7 @@ import os
 import sys
 import zipfile
 
+from formats import zip64_end
 from oracle import check, finish, folder, np, run, same
 
 tool = sys.argv[1]
@@ -86,7 +87,12 @@ with folder() as directory:
     np.savez(os.path.join(directory, "stored.npz"), **everything)
     np.savez_compressed(os.path.join(directory, "deflated.npz"), **everything)
     write_zip64(os.path.join(directory, "zip64.npz"))
-    for kind in ("stored", "deflated", "zip64"):
+    with open(os.path.join(directory, "zip64.npz"), "rb") as file:
+        large = zip64_end(file.read())
+    with open(os.path.join(directory, "zip64end.npz"), "wb") as file:
+        file.write(large)
+    np.load(os.path.join(directory, "zip64end.npz")).close()  # so say others
+    for kind in ("stored", "deflated", "zip64", "zip64end"):
         judge(kind, os.path.join(directory, kind + ".npz"), directory)
     judge_npy(directory)
 finish()

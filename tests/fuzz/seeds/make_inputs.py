@@ -37,3 +37,5 @@ for compressed in (False, True):
 np.save(os.path.join(here, "npz", "array"), np.zeros((2, 3), np.float32))
 os.rename(os.path.join(here, "npz", "array.npy"),
           os.path.join(here, "npz", "array"))
+with open(os.path.join(here, "npz", "deflated"), "rb") as file:
+    write("npz/zip64", f.zip64_end(file.read()))
