@@ -338,10 +338,13 @@ static void check_execution(problem *p, uint64_t *random) {
 static void test_random(uint64_t seed) {
   uint64_t random = seed;
   problem p = {0};
-  tsr_tile_shape tile = {16 * (1 + random_below(&random, 16)),
-                         32 * (1 + random_below(&random, 16))};
-  grid_init(&p, 1 + random_below(&random, 500), 1 + random_below(&random, 900),
-            tile);
+  // One at a time: the order of arguments is the compiler's choice.
+  tsr_tile_shape tile;
+  tile.rows = 16 * (1 + random_below(&random, 16));
+  tile.columns = 32 * (1 + random_below(&random, 16));
+  uint32_t rows = 1 + random_below(&random, 500);
+  uint32_t columns = 1 + random_below(&random, 900);
+  grid_init(&p, rows, columns, tile);
   grid_randomize(&p, &random);
   p.options.workers = 1 + random_below(&random, 20);
   p.options.balance = (tsr_balance)random_below(&random, 3);
