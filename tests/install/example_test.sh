@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# example_test.sh BUILD EXAMPLE CC SANITIZERS: installs BUILD into a folder,
+# example_test.sh BUILD EXAMPLE CC GENERATOR SANITIZERS: installs BUILD into a folder,
 # moves it, and builds, runs and compares the example as its README says.
 set -eu
 build=$1
 example=$2
 compiler=$3
-if test -n "$4"; then
+generator=$4
+if test -n "$5"; then
   echo "SKIPPED: an application without sanitizers cannot load this library"
   exit 77
 fi
@@ -48,7 +49,7 @@ check() {
   grep -q "^open: bundle 'none.bundle': cannot open it: No such file" error.txt
 }
 
-if command -v pkg-config >/dev/null; then
+if command -v pkg-config >/dev/null && command -v make >/dev/null; then
   PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name tessera.pc)")
   export PKG_CONFIG_PATH
   test "$(pkg-config --modversion tessera)" = \
@@ -57,10 +58,10 @@ if command -v pkg-config >/dev/null; then
   check ./run_layers
   rm run_layers
 else
-  echo "SKIPPED: no pkg-config here"
+  echo "SKIPPED: no pkg-config or no make here"
 fi
 
-cmake -S . -B build -DCMAKE_PREFIX_PATH="$work/prefix" \
+cmake -G "$generator" -S . -B build -DCMAKE_PREFIX_PATH="$work/prefix" \
   -DCMAKE_C_COMPILER="$compiler" >cmake.log
 cmake --build build >>cmake.log || {
   cat cmake.log

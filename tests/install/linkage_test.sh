@@ -1,12 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# linkage_test.sh LIBTESSERA HEADER: the library exports the functions of the
+# linkage_test.sh LIBTESSERA HEADER CC: the header is C and C++; the library exports the functions of the
 # header, no more and no fewer, and needs the C library's objects only.
 set -eu
 library=$1
 header=$2
+compiler=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+"$compiler" -std=c11 -Wall -Wextra -Wpedantic -Wstrict-prototypes -Werror \
+  -fsyntax-only -x c "$header"
+if command -v c++ >/dev/null; then
+  c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -x c++ "$header"
+else
+  echo "no c++ here: the header was not tried as C++"
+fi
 
 nm -D --defined-only "$library" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' |
   sort >"$work/exported"
