@@ -82,7 +82,7 @@ static uint64_t entry_tile_count(const entry *e) {
 
 // Bit i is set when scores[i] is among the 2 largest; the lower index wins a
 // tie. Absent columns have score -1 and lose to all.
-static unsigned keep_two(const double s[GROUP]) {
+static inline unsigned keep_two(const double s[GROUP]) {
   unsigned b01 = s[0] >= s[1], b02 = s[0] >= s[2], b03 = s[0] >= s[3];
   unsigned b12 = s[1] >= s[2], b13 = s[1] >= s[3], b23 = s[2] >= s[3];
   unsigned keep0 = b01 + b02 + b03 >= 2;
@@ -102,28 +102,46 @@ static void score_group(const float *values, const float *norms, uint32_t width,
   }
 }
 
-// Adds one row of a tile to its sums. The order is part of the definition:
-// group by group, in a group by index.
+// Adds one group of one row to a tile's sums, by index.
+static inline void add_group(const float *values, const float *norms,
+                             uint32_t width, tile *out_tile) {
+  double scores[GROUP];
+  double lost = 0;
+  double all = 0;
+  score_group(values, norms, width, scores);
+  unsigned keep = keep_two(scores);
+  for (uint32_t i = 0; i < width; ++i) {
+    double square = scores[i] * scores[i];
+    all += square;
+    lost += keep >> i & 1 ? 0.0 : square;
+  }
+  out_tile->error += lost;
+  out_tile->energy += all;
+}
+
+// Adds one row of a tile to its sums, group by group: the order is part of the
+// definition.
 static bool add_row(const float *values, const float *norms, uint32_t columns,
                     tile *out_tile) {
-  double energy_before = out_tile->energy;
-  for (uint32_t c = 0; c < columns; c += GROUP) {
-    uint32_t width = columns - c < GROUP ? columns - c : GROUP;
-    double scores[GROUP];
-    double lost = 0;
-    double all = 0;
-    score_group(values + c, norms == NULL ? NULL : norms + c, width, scores);
-    unsigned keep = keep_two(scores);
-    for (uint32_t i = 0; i < width; ++i) {
-      double square = scores[i] * scores[i];
-      all += square;
-      lost += keep >> i & 1 ? 0.0 : square;
+  tile sums = *out_tile;
+  uint32_t whole = columns - columns % GROUP;
+  if (norms == NULL) {
+    for (uint32_t c = 0; c < whole; c += GROUP) {
+      add_group(values + c, NULL, GROUP, &sums);
     }
-    out_tile->error += lost;
-    out_tile->energy += all;
+  } else {
+    for (uint32_t c = 0; c < whole; c += GROUP) {
+      add_group(values + c, norms + c, GROUP, &sums);
+    }
+  }
+  if (whole != columns) {
+    add_group(values + whole, norms == NULL ? NULL : norms + whole,
+              columns - whole, &sums);
   }
   // Squares of floats cannot overflow a double: only the input can do this.
-  return isfinite(out_tile->energy - energy_before);
+  bool finite = isfinite(sums.energy - out_tile->energy);
+  *out_tile = sums;
+  return finite;
 }
 
 static tsr_status report_not_finite(const entry *e, uint32_t row,
