@@ -39,6 +39,10 @@ static const char *format_message(tsr_arena *arena, const char *format,
   return text;
 }
 
+static bool is_dropped(const tsr_diags *diags) {
+  return diags->has_dropped && pthread_equal(diags->dropped, pthread_self());
+}
+
 static void keep(tsr_diags *diags, tsr_diag_code code, tsr_span span,
                  const char *message) {
   tsr_diag_item *item = NULL;
@@ -47,8 +51,11 @@ static void keep(tsr_diags *diags, tsr_diag_code code, tsr_span span,
   }
   if (item == NULL) {
     diags->incomplete = true;
+    diags->has_dropped = true;
+    diags->dropped = pthread_self();
     return;
   }
+  if (is_dropped(diags)) diags->has_dropped = false;
   item->next = diags->items;
   item->code = code;
   item->span = span;
@@ -90,8 +97,7 @@ void tsr_diag_note(tsr_diags *diags, tsr_span span, const char *format, ...) {
   va_end(args);
   tsr_diag_note_item *note =
       message == NULL ? NULL : tsr_arena_alloc(&diags->arena, sizeof(*note));
-  // A report that was not kept (the list is full) takes its notes with it.
-  if (note != NULL && item != NULL && diags->item_count < TSR_DIAG_KEPT_MAX) {
+  if (note != NULL && item != NULL && !is_dropped(diags)) {
     note->span = span;
     note->message = message;
     if (item->notes == NULL) {

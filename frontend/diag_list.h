@@ -35,6 +35,10 @@ struct tsr_diags {
   uint32_t error_count;
   uint32_t warning_count;
   bool incomplete;  // a report was counted but not kept
+  // Whose report that was last, while it is that thread's last: its notes have
+  // nothing to stand under.
+  bool has_dropped;
+  pthread_t dropped;
 };
 
 // NULL when out of memory.

@@ -245,6 +245,26 @@ static void test_kept_limit(void) {
   tsr_compilation_destroy(c);
 }
 
+// A report that found no memory takes its notes with it.
+static void test_dropped(void) {
+  tsr_compilation *c = tsr_compilation_create();
+  (void)tsr_memory_fail_at(1);  // the arena's first block
+  tsr_diag_report(c->diags, TSR_DIAG_SYNTAX, TSR_SPAN_NONE, "lost");
+  (void)tsr_memory_fail_at(0);
+  tsr_diag_note(c->diags, TSR_SPAN_NONE, "lost too");
+  tsr_diag_report(c->diags, TSR_DIAG_SYNTAX, TSR_SPAN_NONE, "kept");
+  tsr_diag_note(c->diags, TSR_SPAN_NONE, "kept too");
+  CHECK_EQ(tsr_diag_error_count(c->diags), 2);
+  tsr_buffer out;
+  print(c, (tsr_diag_print_options){false, false, 0}, &out);
+  CHECK_STR(tsr_buffer_text(&out),
+            "error: kept [TSR-E001]\n"
+            "note: kept too\n"
+            "the list is incomplete: too many reports or too little memory\n");
+  tsr_buffer_fini(&out);
+  tsr_compilation_destroy(c);
+}
+
 static void test_entry_failures(void) {
   tsr_compilation *c = tsr_compilation_create();
   tsr_ast *ast;
@@ -325,6 +345,7 @@ int main(void) {
   test_limit();
   test_color();
   test_kept_limit();
+  test_dropped();
   test_entry_failures();
   test_large_file();
   test_defaults();

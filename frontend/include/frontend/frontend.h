@@ -41,7 +41,8 @@ TSR_MUST_USE tsr_status tsr_check(tsr_compilation *compilation, tsr_ast *ast,
 uint32_t tsr_sources_count(const tsr_sources *sources);
 const char *tsr_sources_path(const tsr_sources *sources, uint32_t source);
 
-// Canonical text of one source's AST, comments kept (tesserac fmt).
+// Canonical text of one source's AST, comments kept (tesserac fmt). Meant for
+// text that parsed without errors: of any other, tokens may be missing.
 void tsr_ast_format(const tsr_ast *ast, tsr_buffer *out);
 // Canonical text of the whole plan, includes put in place and their paths
 // rewritten relative to the root: the text that a bundle keeps (plan.tess).
