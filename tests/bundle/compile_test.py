@@ -417,6 +417,8 @@ def test_mistakes():
                         plan="bad.tess", expect=1)
     check(len(json.loads(done.stderr)) >= 2, f"several errors: {done.stderr}")
     check(not (folder / "none.bundle").exists(), "no bundle after a mistake")
+    done = compile_plan("-o", "m.bundle", "--diagnostics=json", "-v", "--why")
+    check(json.loads(done.stderr) == [], f"JSON alone: {done.stderr}")
     done = compile_plan("-o", "none.bundle", plan="missing.tess", expect=1)
     check("missing.tess" in done.stderr, done.stderr)
 

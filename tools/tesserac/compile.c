@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "common/diagnostics.h"
 #include "common/interrupt.h"
+#include "common/terminal.h"
 #include "tesserac/commands.h"
 
 // ---- Command line ----------------------------------------------------------
@@ -100,7 +101,7 @@ static const tsr_option options[] = {
     {.name = "verbose",
      .letters = "v",
      .type = TSR_OPTION_FLAG,
-     .help = "say what is done"},
+     .help = "say what is used and how long each stage takes"},
     TSR_OPTIONS_DIAGNOSTICS,
     {0}};
 
@@ -249,7 +250,20 @@ static const struct stage_row {
     {TSR_STAGE_PARSE, "depfile", tsr_compile_depfile},
 };
 
+static void say_stage(const tsr_compile *c, const char *name, uint64_t start) {
+  if (!c->verbose) return;
+  double seconds = (double)(tsr_trace_now(c->trace) - start) * 1e-6;
+  tsr_cli_note(c->cli, "%s: %s", name, tsr_format_seconds(seconds).text);
+}
+
+static void say_settings(const tsr_compile *c) {
+  if (!c->verbose) return;
+  tsr_cli_note(c->cli, "%u threads; cache: %s", c->threads,
+               c->cache.directory == NULL ? "none" : c->cache.directory);
+}
+
 static tsr_status run_stages(tsr_compile *c, tsr_error *error) {
+  say_settings(c);
   for (size_t i = 0; i < sizeof(stage_rows) / sizeof(stage_rows[0]); ++i) {
     if (stage_rows[i].first > c->last) continue;
     if (tsr_interrupted())
@@ -257,6 +271,7 @@ static tsr_status run_stages(tsr_compile *c, tsr_error *error) {
     uint64_t start = tsr_trace_now(c->trace);
     tsr_status status = stage_rows[i].run(c, error);
     tsr_trace_add(c->trace, "stage", stage_rows[i].name, start);
+    say_stage(c, stage_rows[i].name, start);
     if (status != TSR_OK || tsr_compile_is_wrong(c)) return status;
   }
   return TSR_OK;
@@ -283,26 +298,30 @@ static void compile_fini(tsr_compile *c) {
 
 static int compile(tsr_compile *c, tsr_error *error) {
   const char *trace = tsr_cli_string(c->cli, "time-trace");
-  if (trace != NULL) c->trace = tsr_trace_create();
+  bool timed = trace != NULL || c->verbose;
+  if (timed) c->trace = tsr_trace_create();
   c->compilation = tsr_compilation_create();
-  if (c->compilation == NULL || (trace != NULL && c->trace == NULL)) {
+  if (c->compilation == NULL || (timed && c->trace == NULL)) {
     (void)tsr_error_out_of_memory(error);
     return tsr_cli_fail(c->cli, error);
   }
   tsr_status status = run_stages(c, error);
-  if (status == TSR_OK) status = tsr_trace_write(c->trace, trace, error);
+  if (status == TSR_OK && trace != NULL) {
+    status = tsr_trace_write(c->trace, trace, error);
+  }
   int code = tsr_cli_report(c->cli, c->compilation);
   if (status != TSR_OK) return tsr_cli_fail(c->cli, error);
-  if (code == TSR_EXIT_OK && !tsr_cli_json_diagnostics(c->cli)) {
-    tsr_compile_summary(c);
-  }
+  if (code == TSR_EXIT_OK) tsr_compile_summary(c);
   return code;
 }
 
 static int run(tsr_cli *cli) {
   // A file that grows past a limit is an error like a full disk, not a death.
   (void)signal(SIGXFSZ, SIG_IGN);
-  tsr_compile c = {.cli = cli};
+  // In JSON form standard error holds the diagnostics alone.
+  tsr_cli quiet = *cli;
+  quiet.quiet = cli->quiet || tsr_cli_json_diagnostics(cli);
+  tsr_compile c = {.cli = &quiet};
   tsr_error error = {0};
   int code = read_options(&c, &error);
   if (code == TSR_EXIT_OK) code = compile(&c, &error);
