@@ -30,7 +30,7 @@ static tessera_status mistake(parser *p, const char *what) {
   }
   return tsr_fail(p->error, TESSERA_CORRUPT, "%llu:%llu: %s",
                   (unsigned long long)line,
-                  (unsigned long long)(at - line_start + 1), what);
+                  (unsigned long long)(at - line_start) + 1, what);
 }
 
 static void skip_space(parser *p) {
@@ -273,7 +273,7 @@ static tessera_status append(parser *p, tsr_json *parent, tsr_json **last,
 }
 
 static tessera_status parse_key(parser *p, tsr_json *object, tsr_json *child) {
-  const char *key = NULL;
+  const char *key = "";
   char *at = p->at;
   tessera_status status = parse_string(p, &key);
   if (status != TESSERA_OK) return status;

@@ -96,7 +96,7 @@ static void read_files(tsr_reader *r, tessera_bundle *bundle,
   } else if (plan == NULL) {
     tsr_reader_fail(r, files, "plan.tess is not listed");
   }
-  if (r->status != TESSERA_OK) return;
+  if (r->status != TESSERA_OK || plan == NULL) return;
   bundle->plan =
       tsr_arena_strndup(r->arena, (const char *)plan->data, (size_t)plan->size);
   if (bundle->plan == NULL) r->status = tsr_fail_out_of_memory(r->error);
@@ -367,7 +367,7 @@ static void read_kernel_list(tsr_reader *r, const tsr_json *host,
     kernels[node->index] = (uint32_t)node->magnitude;
     before = kernel;
   }
-  if (r->status != TESSERA_OK) return;
+  if (r->status != TESSERA_OK || before == NULL) return;
   layer->host.kernels = kernels;
   layer->host.kernel_count = list->count;
   layer->info.token_first = bundle->kernels[kernels[0]].token_first;

@@ -58,8 +58,8 @@ static void make_one_line(tessera_error *error) {
   }
 }
 
-tessera_status tsr_fail(tessera_error *error, tessera_status status,
-                        const char *format, ...) {
+void tsr_fail_record(tessera_error *error, tessera_status status,
+                     const char *format, ...) {
   if (take(error, status, 0)) {
     va_list args;
     va_start(args, format);
@@ -67,7 +67,6 @@ tessera_status tsr_fail(tessera_error *error, tessera_status status,
     va_end(args);
     make_one_line(error);
   }
-  return status;
 }
 
 static void append_description(tessera_error *error) {
@@ -80,8 +79,8 @@ static void append_description(tessera_error *error) {
                  text);
 }
 
-tessera_status tsr_fail_errno(tessera_error *error, tessera_status status,
-                              int native, const char *format, ...) {
+void tsr_fail_record_errno(tessera_error *error, tessera_status status,
+                           int native, const char *format, ...) {
   if (take(error, status, native)) {
     va_list args;
     va_start(args, format);
@@ -90,11 +89,6 @@ tessera_status tsr_fail_errno(tessera_error *error, tessera_status status,
     append_description(error);
     make_one_line(error);
   }
-  return status;
-}
-
-tessera_status tsr_fail_out_of_memory(tessera_error *error) {
-  return tsr_fail(error, TESSERA_OUT_OF_MEMORY, "out of memory");
 }
 
 void tsr_fail_prefix(tessera_error *error, const char *format, ...) {

@@ -126,7 +126,7 @@ void tsr_cpu_brand(char *out_text, size_t size) {
   uint32_t r[12] = {0};
   char brand[sizeof(r) + 1] = {0};
   for (uint32_t i = 0; i < 3; ++i) {
-    uint32_t *part = &r[4 * i];
+    uint32_t *part = &r[(size_t)4 * i];
     if (!__get_cpuid(0x80000002u + i, &part[0], &part[1], &part[2], &part[3])) {
       (void)snprintf(out_text, size, "%s", tsr_cpu_architecture());
       return;

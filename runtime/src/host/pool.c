@@ -27,6 +27,7 @@ typedef struct thread_argument {
   uint32_t index;
 } thread_argument;
 
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): it is the point.
 struct tsr_pool {
   // Written by callers, read by threads.
   _Alignas(CACHE_LINE) tsr_word epoch;

@@ -61,6 +61,7 @@ static void copy_all(const tessera_bundle *bundle, tsr_streams *streams) {
 static void advise(const tessera_bundle *bundle, int advice) {
   uintptr_t start = (uintptr_t)bundle->weights->data;
   uintptr_t page = start / 4096 * 4096;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a page, not an object.
   (void)madvise((void *)page, (size_t)bundle->weights->size + (start - page),
                 advice);
 }
