@@ -542,8 +542,11 @@ tsr_status tsr_file_write(const char *path, const void *data, size_t size,
 
 // ---- Staging folders -------------------------------------------------------
 
-static char *without_trailing_slashes(const char *path) {
-  char *copy = tsr_strdup(path);
+// Through a link, so that the link stays; without slashes at the end.
+static char *staging_target(const char *path) {
+  char *target = realpath(path, NULL);
+  char *copy = tsr_strdup(target == NULL ? path : target);
+  free(target);
   size_t length = copy == NULL ? 0 : strlen(copy);
   while (length > 1 && copy[length - 1] == '/') copy[--length] = '\0';
   return copy;
@@ -552,7 +555,7 @@ static char *without_trailing_slashes(const char *path) {
 tsr_status tsr_staging_begin(const char *path, tsr_staging *out_staging,
                              tsr_error *error) {
   *out_staging = (tsr_staging){0};
-  char *final_path = without_trailing_slashes(path);
+  char *final_path = staging_target(path);
   if (final_path == NULL) return tsr_error_out_of_memory(error);
   tsr_file_remove_stale(final_path);
   tsr_error local = {0};

@@ -186,6 +186,15 @@ static void test_staging(void) {
   stage("second", true);
   check_text(at("bundle/member"), "second");
   CHECK_EQ(entry_count(root), before + 1);
+  // Through a link, which stays.
+  CHECK(symlink("bundle", at("bundle-link")) == 0);
+  tsr_staging staging;
+  CHECK_EQ(tsr_staging_begin(at("bundle-link"), &staging, NULL), TSR_OK);
+  CHECK_EQ(tsr_staging_commit(&staging, NULL), TSR_OK);
+  struct stat info;
+  CHECK(lstat(at("bundle-link"), &info) == 0 && S_ISLNK(info.st_mode));
+  CHECK(tsr_path_is_empty(at("bundle")));
+  CHECK(unlink(at("bundle-link")) == 0);
   // Also in the place of a file.
   CHECK_EQ(tsr_path_remove(at("bundle"), NULL), TSR_OK);
   write_text(at("bundle"), "a file");

@@ -221,7 +221,8 @@ static int read_options(tsr_compile *c, tsr_error *error) {
                         c->output);
     return tsr_cli_fail(cli, error);
   }
-  if (tsr_cli_given(cli, "no-cache")) return TSR_EXIT_OK;
+  c->no_cache = tsr_cli_given(cli, "no-cache");
+  if (c->no_cache) return TSR_EXIT_OK;
   if (tsr_cache_open(tsr_cli_string(cli, "cache-dir"), &c->cache, error) !=
       TSR_OK) {
     return tsr_cli_fail(cli, error);

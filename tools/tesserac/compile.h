@@ -61,7 +61,7 @@ typedef struct tsr_compile {
   unsigned emit;   // set of tsr_emission; 0: write a bundle
   tsr_stage last;  // inclusive
   uint32_t threads;
-  bool verbose, why, single_file;
+  bool verbose, why, single_file, no_cache;
   const char *temps;  // --save-temps: folder, or NULL
   tsr_cache cache;
   tsr_trace *trace;

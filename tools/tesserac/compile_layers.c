@@ -179,7 +179,7 @@ static tsr_status open_archive(tsr_compile *c, tsr_error *error) {
   if (!wants_archive(c)) return TSR_OK;
   const char *place = c->output == NULL ? c->plan_path : c->output;
   tsr_status status = TSR_OK;
-  if (c->emit == 0 && c->cache.directory != NULL && c->output != NULL) {
+  if (c->emit == 0 && !c->no_cache && c->output != NULL) {
     status = tsr_previous_open(c->output, &c->previous, error);
   }
   if (status == TSR_OK) status = tsr_staging_begin(place, &c->staging, error);
