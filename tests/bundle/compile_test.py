@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""compile_test.py TESSERAC SOURCE_DIR: tesserac compile from outside. What a
-bundle holds, what is reused and why, and that a bundle is whole or absent
-whatever happens."""
+"""compile_test.py TESSERAC LIBTESSERA SOURCE_DIR CC [SANITIZERS]: tesserac
+compile from outside. What a bundle holds, what is reused and why, and that a
+bundle is whole or absent whatever happens."""
 import filecmp
 import json
 import os
@@ -18,7 +18,9 @@ import time
 from schema import complaints
 
 TESSERAC = os.path.abspath(sys.argv[1])
-SOURCE = pathlib.Path(sys.argv[2]).resolve()
+LIBRARY = pathlib.Path(sys.argv[2]).resolve()
+SOURCE = pathlib.Path(sys.argv[3]).resolve()
+CC = [sys.argv[4], *(f"-fsanitize={name}" for name in sys.argv[5:])]
 
 PLAN = """model "m";
 target host generic;
@@ -167,6 +169,105 @@ def test_generated_sources():
         done = subprocess.run([*form, *warnings, *include, "-c", source, "-o",
                                "/dev/null"], capture_output=True, text=True)
         check(done.returncode == 0, f"{form[0]}: {done.stderr}")
+
+
+# Calls the generated functions and the library itself; both must agree.
+CALLER = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "m.h"
+static tessera_error error;
+static int fail(const char *what) {
+  fprintf(stderr, "%s: %s\n", what, error.message);
+  return 1;
+}
+static int direct(const tessera_program *program, const tessera_layer *layer,
+                  const void *x, const void *r, void *y, void *w, size_t size) {
+  tessera_run_args args;
+  memset(&args, 0, sizeof(args));
+  args.size = sizeof(args);
+  args.token_count = 3;
+  args.input = x;
+  args.residual = r;
+  args.output = y;
+  args.workspace = w;
+  args.workspace_size = size;
+  return tessera_linear_run(program, layer, &args, &error) != TESSERA_OK;
+}
+static void release(tessera_program *program, tessera_device *device,
+                    tessera_bundle *bundle) {
+  tessera_program_destroy(program);
+  tessera_device_close(device);
+  tessera_bundle_close(bundle);
+}
+static uint16_t x[3 * 256], r[3 * 96], b1[3 * 96], b2[3 * 96];
+static float a1[3 * 200], a2[3 * 200];
+int main(int argc, char **argv) {
+  tessera_bundle *bundle;
+  tessera_device *device;
+  tessera_program *program;
+  m_model model;
+  size_t size;
+  void *w;
+  int i;
+  if (argc != 2) return 2;
+  for (i = 0; i < 3 * 256; ++i) x[i] = (uint16_t)(0x3f00 + i % 97);
+  for (i = 0; i < 3 * 96; ++i) r[i] = (uint16_t)(0x4000 + i % 31);
+  if (tessera_bundle_open(argv[1], NULL, &bundle, &error)) return fail("open");
+  if (tessera_device_open("host", NULL, &device, &error)) return fail("host");
+  if (tessera_program_prepare(bundle, device, &program, &error))
+    return fail("prepare");
+  if (m_bind(bundle, program, &model, &error)) {
+    release(program, device, bundle);
+    return fail("bind");
+  }
+  if (m_workspace(&model, 3, &size, &error)) return fail("workspace");
+  w = aligned_alloc(64, (size + 127) / 64 * 64);
+  if (m_a(&model, 3, x, a1, w, size, &error)) return fail("a");
+  if (m_b_c(&model, 3, x, r, b1, w, size, &error)) return fail("b.c");
+  if (direct(program, tessera_bundle_find_layer(bundle, "a"), x, NULL, a2, w,
+             size) ||
+      direct(program, tessera_bundle_find_layer(bundle, "b.c"), x, r, b2, w,
+             size))
+    return fail("direct");
+  if (memcmp(a1, a2, sizeof(a1)) || memcmp(b1, b2, sizeof(b1))) {
+    fprintf(stderr, "the results differ\n");
+    return 1;
+  }
+  if (a1[0] == 0.0f || b1[0] == 0) return 1;
+  free(w);
+  release(program, device, bundle);
+  return 0;
+}
+"""
+
+
+def test_generated_functions():
+    plan = PLAN.format(**VALUES).replace("tokens 1;", "tokens 1..;")
+    plan = plan.replace("tile 64x64; }", "output f32; }")
+    plan = plan.replace("activation none;", "residual;")
+    (folder / "plan.tess").write_text(plan)
+    compile_plan("-o", "m.bundle")
+    (folder / "main.c").write_text(CALLER)
+    done = subprocess.run(
+        [*CC, "-std=c11", "-Wall", "-Wextra", "-Werror", "-o",
+         folder / "main", folder / "main.c", folder / "m.bundle/src/m.c",
+         f"-I{SOURCE}/runtime/include", f"-I{folder}/m.bundle/include",
+         LIBRARY, f"-Wl,-rpath,{LIBRARY.parent}"],
+        capture_output=True, text=True)
+    check(done.returncode == 0, f"the caller compiles: {done.stderr}")
+    run = lambda: subprocess.run([folder / "main", folder / "m.bundle"],
+                                 capture_output=True, text=True)
+    done = run()
+    check(done.returncode == 0, f"the caller runs: {done.stderr}")
+    # The same program on another bundle.
+    (folder / "plan.tess").write_text(plan.replace("200x256", "200x320"))
+    compile_plan("-o", "m.bundle")
+    done = run()
+    check(done.returncode == 1 and done.stderr ==
+          "bind: a: is not the layer that this source was made for\n",
+          f"a bundle of other shapes is refused: {done.stderr}")
 
 
 # ---- Reuse ------------------------------------------------------------------
