@@ -5,7 +5,8 @@
 // with block after block of tokens, sums in registers.
 #include "host.h"
 
-enum { PREFETCH_DISTANCE = 2048 };
+// As in gemv.c.
+enum { PREFETCH_DISTANCE = 8192 };
 enum { NEXT_LINES = 8 };  // of the next micro-panel, asked for per block
 
 uint32_t host_block_tokens(const cg_isa *isa, bool dot,
@@ -76,11 +77,7 @@ static void expand_micro(host_kernel *k, const host_micro *micro) {
       e, micro->kind == TSR_KIND_DENSE ? "expand.dense" : "expand.sparse24",
       cg_i64(e, units / TOGETHER), &loop);
   LLVMValueRef first = cg_mul_constant(e, loop.index, TOGETHER);
-  uint32_t size = micro->kind == TSR_KIND_DENSE ? 64 : 36;
-  LLVMValueRef ahead = cg_at_index(e, micro->stream, first, size);
-  ahead = cg_at(e, ahead, PREFETCH_DISTANCE);
   for (uint32_t i = 0; i < TOGETHER; ++i) {
-    if (i * 64 < TOGETHER * size) cg_prefetch(e, cg_at(e, ahead, i * 64));
     expand_one(k, micro, cg_add(e, first, cg_i64(e, i)));
   }
   cg_loop_end(e, &loop);
@@ -95,6 +92,7 @@ typedef struct block {
   uint32_t units, unit_count;  // of the micro-panel, of this register block
   uint32_t weights, x, ahead;  // cursors
   LLVMValueRef next;           // accumulators of the next block of tokens
+  uint32_t ahead_size;         // bytes of the stream per quad
   bool prefetch;               // the stream (batch)
 } block;
 
@@ -127,7 +125,7 @@ static void step(host_kernel *k, void *context, host_walk *walk,
   cg_emit *e = &k->e;
   (void)is_last;  // packed X is padded
   if (b->prefetch) {
-    host_prefetch_quad(k, cursors[b->ahead], quad, b->units * 64u);
+    host_prefetch_quad(k, cursors[b->ahead], quad, b->ahead_size);
     cg_keep_order(e);
   }
   if (k->strategy == HOST_GEMM && k->isa.lanes == 16) {
@@ -176,8 +174,9 @@ static void multiply(host_kernel *k, const host_micro *micro,
   walk.accumulator_count = unit_count * k->vectors * k->tokens;
   b.weights = host_cursor(&walk, weights, micro->units * expanded_unit_size(k));
   b.x = host_cursor(&walk, x, k->tokens * x_quad_size(k));
+  b.ahead_size = (uint32_t)(tsr_host_micro_size(micro) / micro->quads);
   b.ahead = host_cursor(&walk, cg_at(e, micro->stream, PREFETCH_DISTANCE),
-                        micro->units * 64u);
+                        b.ahead_size);
   for (uint32_t i = 0; i < walk.accumulator_count; ++i) {
     walk.accumulators[i] = cg_load(
         e, host_acc_type(k), cg_at(e, accumulators, i * size), size, "acc");
@@ -228,7 +227,7 @@ void host_block_micro(host_kernel *k, const host_micro *micro) {
   }
   cg_loop loop;
   cg_loop_begin(e, "block.tokens", k->chunk_blocks, &loop);
-  bool ahead = in_place && k->strategy == HOST_BATCH;
+  bool ahead = k->strategy == HOST_BATCH;
   if (k->strategy == HOST_GEMM) {
     LLVMValueRef next = cg_at(e, micro->stream, tsr_host_micro_size(micro));
     next = cg_at_index(e, next, loop.index, NEXT_LINES * 64);
