@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# linkage_test.sh LIBTESSERA HEADER CC: the header is C and C++; the library exports the functions of the
-# header, no more and no fewer, and needs the C library's objects only.
+# linkage_test.sh LIBTESSERA HEADER CC TEXT: the header is C and C++, the
+# example in TEXT compiles, the library exports the functions of the header, no
+# more and no fewer, and needs the C library's objects only.
 set -eu
 library=$1
 header=$2
 compiler=$3
+text=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -16,6 +18,19 @@ if command -v c++ >/dev/null; then
 else
   echo "no c++ here: the header was not tried as C++"
 fi
+
+# The text's first example is C that compiles.
+{
+  echo '#include <stdlib.h>'
+  echo '#include <tessera/tessera.h>'
+  echo 'void example(const void *x, void *y, uint32_t token_count);'
+  echo 'void example(const void *x, void *y, uint32_t token_count) {'
+  sed -n '/^```c$/,/^```$/p' "$text" | grep -v '^```'
+  echo '}'
+} >"$work/example.c"
+grep -q tessera_linear_run "$work/example.c"
+"$compiler" -std=c11 -Wall -Wextra -Werror -Wno-unused-result -fsyntax-only \
+  -I"$(dirname "$header")/.." "$work/example.c"
 
 nm -D --defined-only "$library" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' |
   sort >"$work/exported"
