@@ -69,9 +69,11 @@ static bool add_match(tsr_sema *sema, tsr_node *node,
   const char *pattern;
   bool good = tsr_sema_name(sema, node->first, bindings, &pattern);
   if (good) match->pattern = pattern;
-  return tsr_settings_collect(sema, node->body, bindings, &match->settings,
-                              NULL) &&
-         good;
+  // A setting that is given twice was reported and keeps nothing from being
+  // expanded.
+  (void)tsr_settings_collect(sema, node->body, bindings, &match->settings,
+                             NULL);
+  return good;
 }
 
 static bool expand_statements(tsr_sema *sema, tsr_node *first,

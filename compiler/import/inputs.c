@@ -93,22 +93,42 @@ static bool is_open(const tsr_inputs *inputs, const tsr_plan_tensor *tensor) {
   return weights_open && masks_open;
 }
 
-static tsr_status check_tensors(const tsr_inputs *inputs, tsr_diags *diags,
-                                bool *valid, tsr_error *error) {
-  const tsr_plan *plan = inputs->plan;
-  for (uint32_t i = 0; i < plan->layer_count; ++i) {
-    const tsr_plan_layer *layer = &plan->layers[i];
-    for (uint32_t j = 0; j < layer->tensor_count; ++j) {
-      if (!is_open(inputs, &layer->tensors[j])) continue;
-      tsr_part part;
-      bool part_valid = true;
-      tsr_status status = tsr_part_bind(inputs, layer, &layer->tensors[j],
-                                        diags, &part, &part_valid, error);
-      if (status != TSR_OK) return status;
-      *valid = *valid && part_valid;
+// |parts| has room for the layer's.
+static tsr_status check_layer(const tsr_inputs *inputs,
+                              const tsr_plan_layer *layer, tsr_part *parts,
+                              tsr_diags *diags, bool *valid, tsr_error *error) {
+  bool all_bound = true;
+  for (uint32_t i = 0; i < layer->tensor_count; ++i) {
+    bool bound = is_open(inputs, &layer->tensors[i]);
+    tsr_status status = TSR_OK;
+    if (bound) {
+      status = tsr_part_bind(inputs, layer, &layer->tensors[i], diags,
+                             &parts[i], &bound, error);
     }
+    if (status != TSR_OK) return status;
+    all_bound = all_bound && bound;
   }
+  bool fits = all_bound && tsr_parts_fit(layer, parts, diags);
+  *valid = *valid && fits;
   return TSR_OK;
+}
+
+static tsr_status check_layers(const tsr_inputs *inputs, tsr_diags *diags,
+                               bool *valid, tsr_error *error) {
+  const tsr_plan *plan = inputs->plan;
+  uint32_t most = 1;
+  for (uint32_t i = 0; i < plan->layer_count; ++i) {
+    uint32_t count = plan->layers[i].tensor_count;
+    if (count > most) most = count;
+  }
+  tsr_part *parts = tsr_calloc(most, sizeof(*parts));
+  if (parts == NULL) return tsr_error_out_of_memory(error);
+  tsr_status status = TSR_OK;
+  for (uint32_t i = 0; i < plan->layer_count && status == TSR_OK; ++i) {
+    status = check_layer(inputs, &plan->layers[i], parts, diags, valid, error);
+  }
+  tsr_free(parts);
+  return status;
 }
 
 static tsr_status open_all(tsr_inputs *inputs, const char *directory,
@@ -128,7 +148,7 @@ static tsr_status open_all(tsr_inputs *inputs, const char *directory,
     inputs->masks[i].plan = &plan->masks[i];
     status = open_masks(directory, diags, &inputs->masks[i], valid, error);
   }
-  if (status == TSR_OK) status = check_tensors(inputs, diags, valid, error);
+  if (status == TSR_OK) status = check_layers(inputs, diags, valid, error);
   return status;
 }
 

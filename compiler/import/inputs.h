@@ -64,6 +64,11 @@ TSR_MUST_USE tsr_status tsr_part_bind(const tsr_inputs *inputs,
                                       tsr_diags *diags, tsr_part *out_part,
                                       bool *out_is_valid, tsr_error *error);
 
+// Do the shapes of all of the layer's parts fit each other? Reports what does
+// not.
+bool tsr_parts_fit(const tsr_plan_layer *layer, const tsr_part *parts,
+                   tsr_diags *diags);
+
 // Opens the tile grid of |part| (TSR_MASK_GRID); the caller closes the map.
 // |out_array->data| is NULL when something was reported.
 TSR_MUST_USE tsr_status tsr_part_open_grid(const tsr_part *part,

@@ -61,30 +61,39 @@ static tsr_status bind_parts(const tsr_inputs *inputs, tsr_matrix *matrix,
   return TSR_OK;
 }
 
-static bool check_concat(const tsr_matrix *matrix, tsr_diags *diags) {
+static bool check_concat(const tsr_plan_layer *layer, const tsr_part *parts,
+                         tsr_diags *diags) {
   bool valid = true;
-  const tsr_part *first = &matrix->parts[0];
-  for (uint32_t i = 1; i < matrix->part_count; ++i) {
-    const tsr_part *part = &matrix->parts[i];
+  const tsr_part *first = &parts[0];
+  for (uint32_t i = 1; i < layer->tensor_count; ++i) {
+    const tsr_part *part = &parts[i];
     if (part->columns == first->columns) continue;
     valid = false;
     tsr_diag_report(diags, TSR_DIAG_CONCAT_COLUMNS, part->tensor->span,
                     "layer '%s': '%s' has %u in_features, '%s' has %u",
-                    matrix->layer->name, part->tensor->name, part->columns,
+                    layer->name, part->tensor->name, part->columns,
                     first->tensor->name, first->columns);
   }
   return valid;
 }
 
-static bool check_interleave(const tsr_matrix *matrix, tsr_diags *diags) {
-  const tsr_part *a = &matrix->parts[0];
-  const tsr_part *b = &matrix->parts[1];
+static bool check_interleave(const tsr_plan_layer *layer, const tsr_part *parts,
+                             tsr_diags *diags) {
+  const tsr_part *a = &parts[0];
+  const tsr_part *b = &parts[1];
   if (a->rows == b->rows && a->columns == b->columns) return true;
   tsr_diag_report(diags, TSR_DIAG_INTERLEAVE_SHAPE, b->tensor->span,
-                  "layer '%s': '%s' is [%u, %u], '%s' is [%u, %u]",
-                  matrix->layer->name, b->tensor->name, b->rows, b->columns,
-                  a->tensor->name, a->rows, a->columns);
+                  "layer '%s': '%s' is [%u, %u], '%s' is [%u, %u]", layer->name,
+                  b->tensor->name, b->rows, b->columns, a->tensor->name,
+                  a->rows, a->columns);
   return false;
+}
+
+bool tsr_parts_fit(const tsr_plan_layer *layer, const tsr_part *parts,
+                   tsr_diags *diags) {
+  return layer->combine == TSR_COMBINE_INTERLEAVE
+             ? check_interleave(layer, parts, diags)
+             : check_concat(layer, parts, diags);
 }
 
 static bool set_shape(tsr_matrix *matrix, tsr_diags *diags) {
@@ -103,13 +112,6 @@ static bool set_shape(tsr_matrix *matrix, tsr_diags *diags) {
                   "layer '%s' has %llu rows; at most 2147483647 are possible",
                   matrix->layer->name, (unsigned long long)rows);
   return false;
-}
-
-static bool check_combination(tsr_matrix *matrix, tsr_diags *diags) {
-  bool valid = matrix->layer->combine == TSR_COMBINE_INTERLEAVE
-                   ? check_interleave(matrix, diags)
-                   : check_concat(matrix, diags);
-  return valid && set_shape(matrix, diags);
 }
 
 static tsr_status allocate(tsr_matrix *matrix, tsr_error *error) {
@@ -174,7 +176,8 @@ static tsr_status open_matrix(const tsr_inputs *inputs, tsr_matrix *matrix,
                               tsr_diags *diags, bool *valid, tsr_error *error) {
   tsr_status status = bind_parts(inputs, matrix, diags, valid, error);
   if (status != TSR_OK || !*valid) return status;
-  *valid = check_combination(matrix, diags);
+  *valid = tsr_parts_fit(matrix->layer, matrix->parts, diags) &&
+           set_shape(matrix, diags);
   if (!*valid) return TSR_OK;
   status = allocate(matrix, error);
   if (status == TSR_OK) status = fill_keep(matrix, diags, valid, error);

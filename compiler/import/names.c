@@ -73,18 +73,27 @@ static size_t smallest(size_t a, size_t b, size_t c) {
   return least < c ? least : c;
 }
 
-// Levenshtein distance; both at most MAX_COMPARED long.
+static int lower(char c) {
+  return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
+
+// What writing |b| for |a| counts, in halves of a slip.
+static size_t replacing(char a, char b) {
+  return a == b ? 0 : lower(a) == lower(b) ? 1 : 2;
+}
+
+// Levenshtein distance in halves; both at most MAX_COMPARED long.
 static size_t distance(const char *a, size_t a_size, const char *b,
                        size_t b_size) {
   size_t row[MAX_COMPARED + 1];
-  for (size_t j = 0; j <= b_size; ++j) row[j] = j;
+  for (size_t j = 0; j <= b_size; ++j) row[j] = 2 * j;
   for (size_t i = 1; i <= a_size; ++i) {
     size_t diagonal = row[0];
-    row[0] = i;
+    row[0] = 2 * i;
     for (size_t j = 1; j <= b_size; ++j) {
       size_t above = row[j];
-      row[j] = smallest(above + 1, row[j - 1] + 1,
-                        diagonal + (a[i - 1] != b[j - 1]));
+      row[j] = smallest(above + 2, row[j - 1] + 2,
+                        diagonal + replacing(a[i - 1], b[j - 1]));
       diagonal = above;
     }
   }
@@ -95,13 +104,13 @@ const char *tsr_names_nearest(const tsr_names *names, const char *text) {
   size_t size = strlen(text);
   if (size > MAX_COMPARED) return NULL;
   const char *nearest = NULL;
-  size_t best = size / 3 + 1;  // strictly less is near
+  size_t best = 2 * (size / 3 + 1);  // strictly less is near
   for (uint32_t i = 0; i < names->count && i < MAX_CANDIDATES; ++i) {
     const char *candidate = names->items[i].text;
     size_t candidate_size = strlen(candidate);
     size_t gap =
         size > candidate_size ? size - candidate_size : candidate_size - size;
-    if (candidate_size > MAX_COMPARED || gap >= best) continue;
+    if (candidate_size > MAX_COMPARED || 2 * gap >= best) continue;
     size_t here = distance(text, size, candidate, candidate_size);
     if (here < best) {
       best = here;

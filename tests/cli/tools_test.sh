@@ -79,6 +79,17 @@ sed 's/gelu_erf/gelu_erv/' "$plan" >bad.tess
 grep -q "^bad.tess:15:14: error: .*gelu_erv.*did you mean 'gelu_erf'" err ||
   fail "check bad.tess: $(cat err)"
 grep -q "$(printf '\033')" err && fail "colour without a terminal"
+# What a syntax error spares is checked; nothing is said to be missing.
+cat >both.tess <<'END'
+weights synthetic;
+type fp8;
+layer "a" { weigth "a" 32x32; activation gelu; }
+END
+"$tesserac" check both.tess 2>err && fail "both.tess is accepted"
+[ "$(grep -o 'TSR-E[0-9]*' err | tr '\n' ' ')" = \
+  "TSR-E116 TSR-E001 TSR-E120 " ] || fail "check both.tess: $(cat err)"
+"$tesserac" compile both.tess 2>err.compile && fail "both.tess is compiled"
+diff err err.compile || fail "check and compile differ"
 "$tesserac" check --color=always bad.tess 2>&1 | grep -q "$(printf '\033')" ||
   fail "no colour with --color=always"
 "$tesserac" check --diagnostics=json bad.tess 2>err.json && fail "bad.tess"

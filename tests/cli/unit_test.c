@@ -256,6 +256,29 @@ static void test_table(void) {
   tsr_buffer_fini(&out);
 }
 
+static void test_table_breaks_lines(void) {
+  static const char *const headers[] = {"<image", "=needs", ">rank", NULL};
+  static const char word[] = "a234567890b234567890c234567890d234567890";
+  tsr_table *table = tsr_table_create(headers);
+  tsr_table_cell(table, "first");
+  tsr_table_cell(table, "%s %s x", word, word);
+  tsr_table_cell(table, "1");
+  tsr_table_cell(table, "second");
+  tsr_table_cell(table, "%s", "");
+  tsr_table_cell(table, "2");
+  tsr_buffer out = {0};
+  tsr_error error = {0};
+  CHECK_EQ(tsr_table_render(table, false, false, &out, &error), TSR_OK);
+  CHECK_STR(tsr_buffer_text(&out),
+            "image   needs                                       rank\n"
+            "------  ------------------------------------------  ----\n"
+            "first   a234567890b234567890c234567890d234567890       1\n"
+            "        a234567890b234567890c234567890d234567890 x\n"
+            "second                                                 2\n");
+  tsr_table_destroy(table);
+  tsr_buffer_fini(&out);
+}
+
 static void test_table_out_of_memory(void) {
   for (uint64_t nth = 1;; ++nth) {
     tsr_buffer out = {0};
@@ -404,6 +427,7 @@ int main(void) {
   test_widths();
   test_numbers();
   test_table();
+  test_table_breaks_lines();
   test_table_out_of_memory();
   test_texts_out_of_memory();
   test_map_letters();

@@ -187,6 +187,13 @@ def test_tensors():
     tensors(pair, 'layer "ab" { interleave "a.weight", "b.weight"; }',
             "layer 'ab': 'b.weight' is [38, 100], 'a.weight' is [40, 100] "
             "[TSR-E212]")
+    # What is wrong with one layer hides nothing of the others.
+    tensors(pair, 'layer "ab" { interleave "a.weight", "b.weight"; }\n'
+            'layer "c" { weight "A.weight"; }\n',
+            "layer 'ab': 'b.weight' is [38, 100], 'a.weight' is [40, 100] "
+            "[TSR-E212]",
+            "'w.safetensors' holds no tensor 'A.weight'; did you mean "
+            "'a.weight'? [TSR-E201]")
 
 
 KEEP = f.random_mask(rng, 40, 100, (32, 64), [[2, 1], [1, 2]])

@@ -8,13 +8,14 @@
 #include "base/memory.h"
 #include "common/terminal.h"
 
-enum { COLUMN_LIMIT = 24, GAP = 2 };
+enum { COLUMN_LIMIT = 24, GAP = 2, CELL_SIZE = 512, PAGE_WIDTH = 80 };
 
 struct tsr_table {
   const char *headers[COLUMN_LIMIT];  // without their marks; borrowed
   bool right[COLUMN_LIMIT];
   size_t column_count;
-  char **cells;  // row by row; a rule is a row of NULLs; owned array
+  size_t broken;  // the column that breaks at blanks; column_count: none
+  char **cells;   // row by row; a rule is a row of NULLs; owned array
   size_t cell_count;
   size_t cell_capacity;
   tsr_arena arena;  // the cells' text
@@ -25,12 +26,15 @@ tsr_table *tsr_table_create(const char *const *headers) {
   tsr_table *table = tsr_calloc(1, sizeof(*table));
   if (table == NULL) return NULL;
   tsr_arena_init(&table->arena);
+  size_t broken = COLUMN_LIMIT;
   while (headers[table->column_count] != NULL &&
          table->column_count < COLUMN_LIMIT) {
     const char *header = headers[table->column_count];
+    if (header[0] == '=') broken = table->column_count;
     table->right[table->column_count] = header[0] == '>';
     table->headers[table->column_count++] = header + 1;
   }
+  table->broken = broken < table->column_count ? broken : table->column_count;
   return table;
 }
 
@@ -57,7 +61,7 @@ static void add(tsr_table *table, char *cell) {
 
 void tsr_table_cell(tsr_table *table, const char *format, ...) {
   if (table == NULL) return;
-  char text[512];
+  char text[CELL_SIZE];
   va_list args;
   va_start(args, format);
   int size = vsnprintf(text, sizeof(text), format, args);
@@ -92,9 +96,49 @@ static void measure(const tsr_table *table, size_t widths[COLUMN_LIMIT]) {
   }
 }
 
+// Bytes of the words of |text| that fit |width| columns; at least one word.
+static size_t fitting(const char *text, size_t width) {
+  size_t end = strcspn(text, " ");
+  while (text[end] != '\0') {
+    size_t next = end + 1 + strcspn(text + end + 1, " ");
+    if (tsr_text_width(text, next) > width) break;
+    end = next;
+  }
+  return end;
+}
+
+static size_t widest_line(const char *text, size_t width) {
+  size_t widest = 0;
+  while (*text != '\0') {
+    size_t size = fitting(text, width);
+    size_t here = tsr_text_width(text, size);
+    if (here > widest) widest = here;
+    text += size + (text[size] == ' ');
+  }
+  return widest;
+}
+
+// Makes the column that breaks as wide as the page allows.
+static void narrow(const tsr_table *table, size_t widths[COLUMN_LIMIT]) {
+  size_t column = table->broken;
+  if (column == table->column_count) return;
+  size_t others = GAP * (table->column_count - 1);
+  for (size_t i = 0; i < table->column_count; ++i) {
+    if (i != column) others += widths[i];
+  }
+  if (others + widths[column] <= PAGE_WIDTH) return;
+  size_t room = others < PAGE_WIDTH ? PAGE_WIDTH - others : 1;
+  widths[column] = width_of(table->headers[column]);
+  for (size_t i = column; i < table->cell_count; i += table->column_count) {
+    if (table->cells[i] == NULL) continue;
+    size_t width = widest_line(table->cells[i], room);
+    if (width > widths[column]) widths[column] = width;
+  }
+}
+
 // Trailing blanks are held back until something follows them.
-static void put_row(const tsr_table *table, const char *const *cells,
-                    const size_t *widths, tsr_buffer *out) {
+static void put_line(const tsr_table *table, const char *const *cells,
+                     const size_t *widths, tsr_buffer *out) {
   size_t blanks = 0;
   for (size_t i = 0; i < table->column_count; ++i) {
     size_t width = width_of(cells[i]);
@@ -106,6 +150,28 @@ static void put_row(const tsr_table *table, const char *const *cells,
     blanks += GAP + (table->right[i] ? 0 : pad);
   }
   tsr_buffer_append_char(out, '\n');
+}
+
+static void put_row(const tsr_table *table, const char *const *cells,
+                    const size_t *widths, tsr_buffer *out) {
+  size_t column = table->broken;
+  if (column == table->column_count) {
+    put_line(table, cells, widths, out);
+    return;
+  }
+  const char *line[COLUMN_LIMIT];
+  memcpy(line, cells, table->column_count * sizeof(*line));
+  const char *rest = cells[column];
+  do {
+    char piece[CELL_SIZE];
+    size_t size = fitting(rest, widths[column]);
+    memcpy(piece, rest, size);
+    piece[size] = '\0';
+    line[column] = piece;
+    put_line(table, line, widths, out);
+    for (size_t i = 0; i < table->column_count; ++i) line[i] = "";
+    rest += size + (rest[size] == ' ');
+  } while (*rest != '\0');
 }
 
 static void put_rule(const tsr_table *table, const size_t *widths, bool utf8,
@@ -126,6 +192,7 @@ tsr_status tsr_table_render(const tsr_table *table, bool utf8, bool color,
   if (table == NULL || table->failed) return tsr_error_out_of_memory(error);
   size_t widths[COLUMN_LIMIT];
   measure(table, widths);
+  narrow(table, widths);
   tsr_buffer_append_string(out, tsr_style_code(color, TSR_STYLE_BOLD));
   put_row(table, table->headers, widths, out);
   tsr_buffer_append_string(out, tsr_style_code(color, TSR_STYLE_NONE));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Aligned columns for people. Columns whose header starts with '<' are
-// left-aligned, with '>' right-aligned; the mark is not printed.
+// left-aligned, with '>' right-aligned; the mark is not printed. One column may
+// start with '=': left-aligned, and broken at blanks where the table would be
+// wider than 80 columns.
 #ifndef COMMON_TABLE_H_
 #define COMMON_TABLE_H_
 

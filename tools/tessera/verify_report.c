@@ -42,7 +42,7 @@ tsr_status tsr_verify_print_table(const tsr_verify_report *v,
                                   const tsr_cli *cli, tsr_buffer *out,
                                   tsr_error *error) {
   static const char *const headers[] = {
-      "<layer",    ">shape",         "<tokens", ">columns", ">worst error",
+      "<layer",    ">shape",         "=tokens", ">columns", ">worst error",
       ">of bound", ">incl. weights", "<",       NULL};
   tsr_table *table = tsr_table_create(headers);
   for (uint32_t i = 0; i < v->count; ++i) table_row(table, &v->findings[i]);
@@ -56,7 +56,9 @@ tsr_status tsr_verify_print_table(const tsr_verify_report *v,
     tsr_buffer_printf(out, "layer '%s': %s\n", v->findings[i].info.name,
                       v->findings[i].message);
   }
-  tsr_buffer_printf(out, "%u of %u layers within the bound on %s (%s)\n",
+  tsr_buffer_printf(out,
+                    "%u of %u layers within the bound on %s, kernels for "
+                    "%s\n",
                     v->count - wrong, v->count,
                     tessera_device_description(v->session->device),
                     tessera_program_variant(v->session->program));

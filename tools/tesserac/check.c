@@ -27,10 +27,9 @@ static tsr_status check(const tsr_cli *cli, tsr_compilation *compilation,
   tsr_plan *plan = NULL;
   tsr_status status =
       tsr_parse_file(compilation, cli->positionals[0], &ast, error);
-  // What could be recovered of a text with syntax errors is not checked: its
-  // mistakes would be echoes.
-  const tsr_diags *diags = tsr_compilation_diags(compilation);
-  if (status == TSR_OK && ast != NULL && tsr_diag_error_count(diags) == 0) {
+  // After syntax errors too: what could be recovered is checked, and nothing
+  // is said to be missing.
+  if (status == TSR_OK && ast != NULL) {
     status = tsr_check(compilation, ast, &plan, error);
   }
   if (status == TSR_OK && plan != NULL && !tsr_cli_given(cli, "no-inputs")) {

@@ -76,8 +76,10 @@ static tsr_status open_inputs(tsr_compile *c, tsr_error *error) {
 
 tsr_status tsr_compile_front(tsr_compile *c, tsr_error *error) {
   tsr_status status = parse(c, error);
-  if (status != TSR_OK || tsr_compile_is_wrong(c)) return status;
-  if (c->last >= TSR_STAGE_CHECK) status = check(c, error);
+  // Checked after syntax errors too, to show all mistakes in one run.
+  if (status == TSR_OK && c->ast != NULL && c->last >= TSR_STAGE_CHECK) {
+    status = check(c, error);
+  }
   if (status != TSR_OK || c->plan == NULL) return status;
   if (c->last >= TSR_STAGE_IMPORT) status = choose_targets(c, error);
   if (status == TSR_OK && c->last >= TSR_STAGE_IMPORT) {

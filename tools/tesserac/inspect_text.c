@@ -206,7 +206,7 @@ static void strategies(const tsr_inspection *inspection, tsr_buffer *out) {
 
 static void images(const tsr_inspection *inspection, tsr_buffer *out) {
   static const char *const headers[] = {"<image", "<architecture", ">rank",
-                                        ">bytes", "<needs",        NULL};
+                                        ">bytes", "=needs",        NULL};
   const json_t *list = json_object_get(inspection->manifest, "images");
   tsr_table *table = tsr_table_create(headers);
   for (size_t i = 0; i < json_array_size(list); ++i) {
