@@ -62,30 +62,37 @@ static bytes container_find(const tsr_map *map, const char *name) {
   return none;
 }
 
-static bytes open_member(const char *path, const char *name, tsr_map *map) {
+// False when out of memory; a file that cannot be opened is an empty member.
+static bool open_member(const char *path, const char *name, tsr_map *map,
+                        bytes *out_member) {
   tsr_error ignored = {0};
-  bytes member = {0};
   char *file = tsr_path_join(path, name);
-  if (file != NULL && tsr_map_open(file, map, &ignored) == TSR_OK) {
-    member = (bytes){map->data, map->size};
+  if (file == NULL) return false;
+  if (tsr_map_open(file, map, &ignored) == TSR_OK) {
+    *out_member = (bytes){map->data, map->size};
   }
   tsr_free(file);
-  return member;
+  return true;
 }
 
-static bytes find_members(tsr_previous *previous, const char *path) {
+static tsr_status find_members(tsr_previous *previous, const char *path,
+                               bytes *out_manifest, tsr_error *error) {
   tsr_error ignored = {0};
   bytes manifest = {0}, weights = {0};
+  *out_manifest = manifest;
   if (tsr_path_is_directory(path)) {
-    manifest = open_member(path, "manifest.json", &previous->maps[0]);
-    weights = open_member(path, "weights.bin", &previous->maps[1]);
+    if (!open_member(path, "manifest.json", &previous->maps[0], &manifest) ||
+        !open_member(path, "weights.bin", &previous->maps[1], &weights)) {
+      return tsr_error_out_of_memory(error);
+    }
   } else if (tsr_map_open(path, &previous->maps[0], &ignored) == TSR_OK) {
     manifest = container_find(&previous->maps[0], "manifest.json");
     weights = container_find(&previous->maps[0], "weights.bin");
   }
   previous->weights = weights.data;
   previous->weights_size = weights.size;
-  return manifest;
+  *out_manifest = manifest;
+  return TSR_OK;
 }
 
 // ---- Reading the manifest --------------------------------------------------
@@ -168,10 +175,12 @@ tsr_status tsr_previous_open(const char *path, tsr_previous **out_previous,
   *out_previous = NULL;
   tsr_previous *previous = tsr_calloc(1, sizeof(*previous));
   if (previous == NULL) return tsr_error_out_of_memory(error);
-  previous->manifest = parse_manifest(find_members(previous, path));
+  bytes text;
+  tsr_status status = find_members(previous, path, &text, error);
+  if (status == TSR_OK) previous->manifest = parse_manifest(text);
   if (previous->manifest == NULL) {
     tsr_previous_close(previous);
-    return TSR_OK;
+    return status;
   }
   if (!read_layers(previous)) {
     tsr_previous_close(previous);
@@ -242,10 +251,7 @@ void tsr_previous_drop(const tsr_previous *previous, const uint8_t *data,
   }
 }
 
-bool tsr_bundle_may_replace(const char *path) {
-  if (!tsr_path_exists(path) || tsr_path_is_empty(path)) return true;
-  tsr_previous members = {0};
-  bytes text = find_members(&members, path);
+static bool is_bundle(bytes text) {
   json_t *manifest = parse_manifest(text);
   // Also one of another version.
   const char *format = "\"tessera-bundle\"";
@@ -253,7 +259,18 @@ bool tsr_bundle_may_replace(const char *path) {
               (text.data != NULL && text.size > 64 &&
                memmem(text.data, 64, format, strlen(format)) != NULL);
   json_decref(manifest);
+  return ours;
+}
+
+tsr_status tsr_bundle_may_replace(const char *path, bool *out_may,
+                                  tsr_error *error) {
+  *out_may = !tsr_path_exists(path) || tsr_path_is_empty(path);
+  if (*out_may) return TSR_OK;
+  tsr_previous members = {0};
+  bytes text;
+  tsr_status status = find_members(&members, path, &text, error);
+  if (status == TSR_OK) *out_may = is_bundle(text);
   tsr_map_close(&members.maps[0]);
   tsr_map_close(&members.maps[1]);
-  return ours;
+  return status;
 }

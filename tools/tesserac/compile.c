@@ -189,6 +189,16 @@ static int read_output(tsr_compile *c, tsr_error *error) {
   return tsr_cli_fail(c->cli, error);
 }
 
+static tsr_status check_place(const char *output, tsr_error *error) {
+  bool may;
+  tsr_status status = tsr_bundle_may_replace(output, &may, error);
+  if (status != TSR_OK || may) return status;
+  return tsr_error_set(error, TSR_INVALID_ARGUMENT,
+                       "%s exists and is not a bundle; remove it or choose "
+                       "another output",
+                       output);
+}
+
 static int check_targets(const tsr_cli *cli) {
   for (uint32_t i = 0; i < tsr_cli_count(cli, "target"); ++i) {
     const char *name = tsr_cli_string_at(cli, "target", i);
@@ -214,11 +224,7 @@ static int read_options(tsr_compile *c, tsr_error *error) {
   if (code == TSR_EXIT_OK) code = read_stages(c);
   if (code == TSR_EXIT_OK) code = read_output(c, error);
   if (code != TSR_EXIT_OK) return code;
-  if (needs_output(c) && !tsr_bundle_may_replace(c->output)) {
-    (void)tsr_error_set(error, TSR_INVALID_ARGUMENT,
-                        "%s exists and is not a bundle; remove it or choose "
-                        "another output",
-                        c->output);
+  if (needs_output(c) && check_place(c->output, error) != TSR_OK) {
     return tsr_cli_fail(cli, error);
   }
   c->no_cache = tsr_cli_given(cli, "no-cache");

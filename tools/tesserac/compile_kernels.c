@@ -25,10 +25,20 @@ static tsr_status grow(tsr_compile *c, tsr_error *error) {
   return TSR_OK;
 }
 
+static tsr_status object_key(const tsr_kernel *kernel,
+                             const tsr_variant *variant, tsr_hash *out_key,
+                             tsr_error *error) {
+  *out_key = tsr_codegen_key(kernel, variant);
+  bool is_key = !tsr_hash_equal(*out_key, (tsr_hash){0});
+  return is_key ? TSR_OK : tsr_error_out_of_memory(error);
+}
+
 // The index of |kernel| in the table, where it is put if it is new.
 static tsr_status intern(tsr_compile *c, const tsr_kernel *kernel,
                          uint32_t *out_index, tsr_error *error) {
-  tsr_hash key = tsr_codegen_key(kernel, c->variants[0]);
+  tsr_hash key;
+  tsr_status status = object_key(kernel, c->variants[0], &key, error);
+  if (status != TSR_OK) return status;
   for (*out_index = 0; *out_index < c->kernel_count; ++*out_index) {
     if (tsr_hash_equal(c->kernel_keys[*out_index], key)) return TSR_OK;
     if (strcmp(c->kernels[*out_index].run_symbol, kernel->run_symbol) == 0) {
@@ -36,7 +46,7 @@ static tsr_status intern(tsr_compile *c, const tsr_kernel *kernel,
                            kernel->name);
     }
   }
-  tsr_status status = grow(c, error);
+  status = grow(c, error);
   if (status != TSR_OK) return status;
   c->kernels[c->kernel_count] = *kernel;
   c->kernel_keys[c->kernel_count++] = key;
@@ -95,15 +105,17 @@ static tsr_status compile_object(const kernel_job *job, uint32_t kernel,
                                  uint32_t variant, tsr_object_report *out,
                                  tsr_error *error) {
   const tsr_compile *c = job->c;
-  tsr_hash key = tsr_codegen_key(&c->kernels[kernel], c->variants[variant]);
+  tsr_hash key;
+  tsr_status status =
+      object_key(&c->kernels[kernel], c->variants[variant], &key, error);
+  if (status != TSR_OK) return status;
   out->cache = TSR_CACHE_OFF;
   if (job->forms == TSR_EMIT_OBJECT) {
     out->cache = tsr_cache_load(&c->cache, key, &out->emitted.object);
     if (out->cache == TSR_CACHE_HIT) return TSR_OK;
   }
-  tsr_status status =
-      tsr_codegen_compile(&c->kernels[kernel], c->variants[variant], job->forms,
-                          &out->emitted, error);
+  status = tsr_codegen_compile(&c->kernels[kernel], c->variants[variant],
+                               job->forms, &out->emitted, error);
   if (status == TSR_OK) {
     (void)tsr_cache_store(&c->cache, key, out->emitted.object.data,
                           out->emitted.object.size);

@@ -103,7 +103,8 @@ TSR_MUST_USE tsr_status tsr_codegen_link(const tsr_variant *variant,
 // generator's own revision number, LLVM's version.
 void tsr_codegen_fingerprint(tsr_buffer *out);
 
-// Content key of one object: spec, variant, fingerprint.
+// Content key of one object: spec, variant, fingerprint. Zero, which is no key,
+// when out of memory.
 tsr_hash tsr_codegen_key(const tsr_kernel *kernel, const tsr_variant *variant);
 
 #endif  // CODEGEN_CODEGEN_H_

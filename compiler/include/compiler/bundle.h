@@ -205,9 +205,10 @@ TSR_MUST_USE tsr_status tsr_previous_open(const char *path,
                                           tsr_error *error);
 void tsr_previous_close(tsr_previous *previous);  // NULL is legal
 
-// True when |path| may be replaced by a bundle: it is absent, a bundle of
-// either form, or an empty folder. Anything else is not ours to remove.
-bool tsr_bundle_may_replace(const char *path);
+// Whether |path| may be replaced by a bundle: it is absent, a bundle of either
+// form, or empty. Anything else is not ours to remove. Only memory can fail.
+TSR_MUST_USE tsr_status tsr_bundle_may_replace(const char *path, bool *out_may,
+                                               tsr_error *error);
 
 typedef enum tsr_reuse {
   TSR_REUSE_HIT,
