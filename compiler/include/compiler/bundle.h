@@ -121,7 +121,7 @@ TSR_MUST_USE tsr_status tsr_packing_layer(
 // ---- Manifest --------------------------------------------------------------
 
 typedef struct tsr_bundle_input {
-  const char *role;  // "weights", "masks", "plan"
+  const char *role;  // "weights", "masks"
   const char *path;  // as in the plan
   uint64_t size;
 } tsr_bundle_input;
