@@ -208,8 +208,9 @@ static void print_setting(const bench *b, tsr_buffer *out) {
                     tessera_device_description(b->session.device),
                     tessera_program_variant(b->session.program));
   tsr_buffer_printf(out, "weights %s; reading memory: %s\n",
-                    b->options.working_set == 0 ? "hot (one copy)"
-                                                : "cold (copies in rotation)",
+                    b->options.working_set == 0
+                        ? "hot (one copy)"
+                        : "cold (copies in large pages, in turns)",
                     tsr_format_rate(read_rate(b)).text);
   if (b->has_against) {
     tsr_buffer_printf(out, "bundle: time of '%s' over time of '%s'\n",

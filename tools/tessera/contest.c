@@ -180,7 +180,7 @@ static tsr_status init_peer(party *p, const tsr_contest_options *options,
   p->peer = options->peer;
   p->copies = copies_for(options->working_set, weights * sizeof(float));
   float *first = random_array(weights, TSR_DTYPE_F32, &state);
-  p->weights = tsr_aligned_alloc(64, p->copies * weights * sizeof(float));
+  p->weights = tsr_large_alloc(p->copies * weights * sizeof(float));
   p->input =
       random_array((size_t)tokens * info->columns, TSR_DTYPE_F32, &state);
   p->output =

@@ -94,6 +94,16 @@ size_t tsr_cache_size(void) {
   return size > 0 && size <= (size_t)1 << 30 ? size : (size_t)32 << 20;
 }
 
+void *tsr_large_alloc(size_t size) {
+  const size_t page = (size_t)2 << 20;
+  if (size > SIZE_MAX - page) return NULL;
+  size = (size + page - 1) / page * page;
+  void *memory = tsr_aligned_alloc(page, size);
+  // What fails here costs only time.
+  if (memory != NULL) (void)madvise(memory, size, MADV_HUGEPAGE);
+  return memory;
+}
+
 // ---- Read bandwidth --------------------------------------------------------
 
 typedef struct reader {
@@ -106,7 +116,7 @@ typedef struct reader {
 } reader;
 
 struct tsr_bandwidth {
-  uint8_t *buffer;  // owned, mapped
+  uint8_t *buffer;  // owned
   size_t buffer_size;
   size_t offset;  // of the next piece
   reader *readers;
@@ -190,12 +200,9 @@ double tsr_bandwidth_sample(tsr_bandwidth *b) {
 static tsr_status map_buffer(tsr_bandwidth *b, size_t size, tsr_error *error) {
   size_t pieces = size / PIECE_SIZE < 2 ? 2 : size / PIECE_SIZE;
   b->buffer_size = pieces * PIECE_SIZE;
-  void *map = mmap(NULL, b->buffer_size, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (map == MAP_FAILED) return tsr_error_out_of_memory(error);
-  b->buffer = map;
-  (void)madvise(map, b->buffer_size, MADV_HUGEPAGE);
-  memset(map, 1, b->buffer_size);
+  b->buffer = tsr_large_alloc(b->buffer_size);
+  if (b->buffer == NULL) return tsr_error_out_of_memory(error);
+  memset(b->buffer, 1, b->buffer_size);
   return TSR_OK;
 }
 
@@ -244,9 +251,7 @@ void tsr_bandwidth_destroy(tsr_bandwidth *b) {
   for (uint32_t i = 0; b->readers != NULL && i < b->reader_count; ++i) {
     if (b->readers[i].started) (void)pthread_join(b->readers[i].thread, NULL);
   }
-  if (b->buffer != NULL) {
-    (void)munmap(b->buffer, b->buffer_size);
-  }
+  tsr_free(b->buffer);
   (void)pthread_cond_destroy(&b->changed);
   (void)pthread_mutex_destroy(&b->mutex);
   tsr_free(b->readers);

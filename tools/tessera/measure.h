@@ -33,6 +33,10 @@ tsr_spread tsr_samples_spread(tsr_samples *samples, size_t first);
 // Bytes of the last-level cache, as the system tells; 32 MiB if it does not.
 size_t tsr_cache_size(void);
 
+// Memory in large pages where the system has them, as all parties get it; for
+// tsr_free. NULL when out of memory.
+void *tsr_large_alloc(size_t size);
+
 // Threads that read a buffer larger than the cache from front to back, piece
 // after piece. They sleep between samples. Thread-compatible.
 typedef struct tsr_bandwidth tsr_bandwidth;

@@ -86,7 +86,12 @@ static void add_tokens(const tsr_layer_manifest *manifest, tsr_finding *found,
   for (uint32_t i = 0; i < found->token_count; ++i) {
     if (found->tokens[i] == tokens) return;
   }
-  found->tokens[found->token_count++] = (uint32_t)tokens;
+  // In ascending order.
+  uint32_t place = found->token_count++;
+  for (; place > 0 && found->tokens[place - 1] > tokens; --place) {
+    found->tokens[place] = found->tokens[place - 1];
+  }
+  found->tokens[place] = (uint32_t)tokens;
 }
 
 // Every kernel's first and last count, those beside them, and some between.
