@@ -104,6 +104,7 @@ static void step_groups(host_kernel *k, void *context, host_walk *walk,
       *acc = host_group_multiply(k, &group, &tables[t], *acc);
     }
     u += count;
+    if (k->isa.registers == 16) cg_keep_order(e);  // or it spills
   }
 }
 

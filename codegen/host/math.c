@@ -71,13 +71,17 @@ static LLVMValueRef over_one_plus_exp(host_kernel *k, LLVMValueRef v,
   return LLVMBuildFDiv(k->e.builder, v, below, "");
 }
 
+// The lower limit on v in each function is where its value is below 2^-118:
+// with e^ limited, v itself would bring a huge negative v back.
 static LLVMValueRef silu(host_kernel *k, LLVMValueRef v) {
+  v = limit(k, v, LLVMRealOLT, -88.0);
   return over_one_plus_exp(k, v, LLVMBuildFNeg(k->e.builder, v, ""));
 }
 
 // v/2 (1 + tanh w) = v / (1 + e^(-2w)).
 static LLVMValueRef gelu_tanh(host_kernel *k, LLVMValueRef v) {
   const double a = -1.5957691216057308;  // -2 sqrt(2 / pi)
+  v = limit(k, v, LLVMRealOLT, -10.05);
   LLVMValueRef square = LLVMBuildFMul(k->e.builder, v, v, "");
   LLVMValueRef u = cg_multiply_add(
       &k->e, square, splat_like(k, v, a * 0.044715), splat_like(k, v, a));
@@ -95,6 +99,7 @@ static LLVMValueRef gelu_erf(host_kernel *k, LLVMValueRef v) {
                              0.1596332788,  -2.186538268e-06};
   cg_emit *e = &k->e;
   LLVMBuilderRef b = e->builder;
+  v = limit(k, v, LLVMRealOLT, -13.2);
   LLVMValueRef arguments[] = {v};
   LLVMValueRef a = cg_intrinsic(e, "llvm.fabs", LLVMTypeOf(v), arguments, 1);
   LLVMValueRef one = splat_like(k, v, 1.0);
