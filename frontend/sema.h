@@ -162,9 +162,11 @@ tsr_plan_rule *tsr_setting_rules(tsr_sema *sema, const tsr_vector *rules);
 tsr_plan *tsr_plan_build(tsr_sema *sema);
 
 // The check functions, by their table.
+// NOLINTBEGIN(bugprone-macro-parentheses): these are parameters.
 #define NODE(kind) tsr_node *node
 #define PLAN void *unused
 #define LAYER tsr_draft_layer *layer
+// NOLINTEND(bugprone-macro-parentheses)
 #define TSR_CHECK(name, on, prerequisites) \
   bool tsr_check_##name(tsr_sema *sema, on);
 #include "frontend/checks.def"

@@ -79,6 +79,13 @@ sed 's/gelu_erf/gelu_erv/' "$plan" >bad.tess
 grep -q "^bad.tess:15:14: error: .*gelu_erv.*did you mean 'gelu_erf'" err ||
   fail "check bad.tess: $(cat err)"
 grep -q "$(printf '\033')" err && fail "colour without a terminal"
+# A reader that goes early is not worth a word, a full disk is worth one.
+"$tesserac" compile --emit=ll --target x86-64-v3 -q "$plan" 2>err | head -n 1 >/dev/null
+[ -s err ] && fail "a closed pipe is reported: $(cat err)"
+"$tesserac" compile --emit=ll --target x86-64-v3 -q "$plan" >/dev/full 2>err
+[ $? = 3 ] || fail "a full disk is not noticed"
+[ "$(cat err)" = "$(basename "$tesserac"): error: cannot write the output: \
+No space left on device" ] || fail "full disk: $(cat err)"
 # What a syntax error spares is checked; nothing is said to be missing.
 cat >both.tess <<'END'
 weights synthetic;

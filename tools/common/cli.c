@@ -4,6 +4,7 @@
 #include "common/cli.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,18 +195,28 @@ static int dispatch(tsr_cli *cli, int argc, char **argv) {
   return run_command(cli, argc - 2, argv + 2);
 }
 
+// errno is long gone when a command wrote on after the failure; a pipe without
+// a reader can still be told.
+static bool reader_is_gone(FILE *file) {
+  struct pollfd state = {.fd = fileno(file), .events = POLLOUT};
+  return poll(&state, 1, 0) == 1 && (state.revents & POLLERR) != 0;
+}
+
 // What was printed must have arrived: a full disk is an error, a reader who
 // has gone (`| head`) is not worth a word.
 static int finish_output(const tsr_cli *cli, int code) {
   errno = 0;
   bool failed = fflush(cli->out) != 0 || ferror(cli->out) != 0;
   if (!failed) return code;
-  if (errno == EPIPE) {
+  int number = errno;
+  if (number == EPIPE || reader_is_gone(cli->out)) {
     (void)signal(SIGPIPE, SIG_DFL);
     (void)raise(SIGPIPE);
   }
+  // A command that failed for the same reason has said so.
+  if (code == TSR_EXIT_FAILURE) return code;
   tsr_cli_error(cli, "cannot write the output: %s",
-                errno == 0 ? "write error" : strerror(errno));
+                number == 0 ? "write error" : strerror(number));
   return code == TSR_EXIT_OK ? TSR_EXIT_FAILURE : code;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // tesserac compile: --emit and --save-temps, to standard output or to files.
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,7 +31,9 @@ static tsr_status emit_text(const tsr_compile *c, const char *name,
   }
   if (fwrite(tsr_buffer_text(text), 1, text->size, c->cli->out) != text->size ||
       fflush(c->cli->out) != 0) {
-    return tsr_error_set(error, TSR_IO, "cannot write to standard output");
+    // Without a reader (`| head`) there is no more to do, and nothing to say.
+    if (errno == EPIPE) return tsr_error_set(error, TSR_CANCELLED, "no reader");
+    return tsr_error_set_errno(error, errno, "cannot write the output");
   }
   return TSR_OK;
 }
