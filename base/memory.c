@@ -12,9 +12,8 @@ static atomic_uint_fast64_t failing_allocation;
 static bool must_fail(void) {
   uint64_t failing =
       atomic_load_explicit(&failing_allocation, memory_order_relaxed);
-  uint64_t index = atomic_fetch_add_explicit(&allocation_count, 1,
-                                             memory_order_relaxed) +
-                   1;
+  uint64_t index =
+      atomic_fetch_add_explicit(&allocation_count, 1, memory_order_relaxed) + 1;
   return failing != 0 && index == failing;
 }
 

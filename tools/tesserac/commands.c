@@ -3,16 +3,11 @@
 
 // In the order of the work: make a plan, check it, compile it, look at it.
 static const tsr_command *const commands[] = {
-    &tsr_command_init,
-    &tsr_command_mask,
-    &tsr_command_check,
-    &tsr_command_fmt,
-    &tsr_command_compile,
-    &tsr_command_inspect,
-    &tsr_command_explain,
-    &tsr_command_completions,
-    &tsr_command_help,
-    NULL,
+    &tsr_command_init,    &tsr_command_mask,
+    &tsr_command_check,   &tsr_command_fmt,
+    &tsr_command_compile, &tsr_command_inspect,
+    &tsr_command_explain, &tsr_command_completions,
+    &tsr_command_help,    NULL,
 };
 
 const tsr_tool tsr_tool_tesserac = {

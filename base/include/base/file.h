@@ -59,8 +59,9 @@ TSR_MUST_USE tsr_status tsr_file_write(const char *path, const void *data,
 
 // A folder built under a temporary name beside |path|. commit replaces |path|
 // in one step (renameat2 RENAME_EXCHANGE where the system has it) and removes
-// what stood there, whatever it was; a link is followed. begin removes what killed processes left.
-// Both commit (also when it fails) and discard leave the staging empty.
+// what stood there, whatever it was; a link is followed. begin removes what
+// killed processes left. Both commit (also when it fails) and discard leave the
+// staging empty.
 typedef struct tsr_staging {
   char *final_path;      // owned
   char *temporary_path;  // owned; write into this folder

@@ -8,16 +8,16 @@
 // up to 8 rows and C = c rounded up to 4 columns with zeros, and cut into
 // micro-panels of 32 rows (the last may hold 8, 16 or 24). Inside a micro-panel
 // the order is: for each quad of 4 columns, for each unit of 8 rows.
-//   unit: 8 rows x 4 columns = 32 elements, row-major: element 4 * row + column.
-//   dense:    units one after the other, 64 bytes each.
-//   sparse24: first a uint32 mask per unit (bit 4 * row + column set: kept;
+//   unit: 8 rows x 4 columns = 32 elements, row-major: element 4 * row +
+//   column. dense:    units one after the other, 64 bytes each. sparse24: first
+//   a uint32 mask per unit (bit 4 * row + column set: kept;
 //             exactly 2 bits per row), padded with zeros to 64 bytes; then the
 //             16 kept elements of each unit in mask order, 32 bytes per unit,
 //             padded with zeros to 64 bytes.
 // A group that keeps fewer than 2 gets further bits with value zero, the lowest
 // free positions first. Every tile starts at a multiple of 64 bytes. A worker's
-// stream is its tiles in schedule order; it starts at a multiple of 64 bytes and
-// is followed by at least TSR_HOST_STREAM_SLACK readable bytes.
+// stream is its tiles in schedule order; it starts at a multiple of 64 bytes
+// and is followed by at least TSR_HOST_STREAM_SLACK readable bytes.
 #ifndef BASE_HOST_ABI_H_
 #define BASE_HOST_ABI_H_
 
@@ -29,7 +29,7 @@ enum {
   TSR_HOST_QUAD = 4,
   TSR_HOST_MICRO_ROWS = 32,
   TSR_HOST_ALIGNMENT = 64,
-  TSR_HOST_STREAM_SLACK = 4096,  // prefetch may run past the end by this much
+  TSR_HOST_STREAM_SLACK = 4096,   // prefetch may run past the end by this much
   TSR_HOST_DEFAULT_WORKERS = 12,  // divides evenly over 1, 2, 3, 4, 6, 12
 };
 
@@ -73,11 +73,11 @@ typedef uint32_t tsr_host_tile;
 // What a kernel is called with. Every pointer is valid for the whole call; the
 // kernel writes only Y, |partials|, |packed_input| and |scratch|.
 typedef struct tsr_host_args {
-  const uint8_t *stream;              // of this worker; 64-byte aligned
-  const tsr_host_segment *segments;   // first of this worker
-  const tsr_host_tile *tiles;         // of the layer (segments index into it)
+  const uint8_t *stream;             // of this worker; 64-byte aligned
+  const tsr_host_segment *segments;  // first of this worker
+  const tsr_host_tile *tiles;        // of the layer (segments index into it)
   const tsr_host_reduction *reductions;  // of the layer
-  const void *input;     // X [tokens, columns], input type
+  const void *input;                     // X [tokens, columns], input type
   const void *residual;  // [tokens, output columns], output type, or NULL
   const float *bias;     // [rows] or NULL
   void *output;          // Y [tokens, output columns], output type
@@ -90,8 +90,8 @@ typedef struct tsr_host_args {
   void *scratch;         // of this thread alone; 64-byte aligned
   uint64_t token_count;  // >= 1, within the kernel's range
   uint32_t segment_count;  // run: of this worker
-  uint32_t first;  // pack: first token; reduce: first reduction
-  uint32_t count;  // pack: tokens; reduce: reductions
+  uint32_t first;          // pack: first token; reduce: first reduction
+  uint32_t count;          // pack: tokens; reduce: reductions
   uint32_t reserved;
 } tsr_host_args;
 

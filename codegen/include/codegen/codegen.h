@@ -33,8 +33,8 @@ typedef struct tsr_kernel {
   char reduce_symbol[112];
   char pack_symbol[112];  // "" when the kernel reads X as it is
   // Bytes needed, the largest over all variants: base + per_token * tokens.
-  uint64_t scratch_base, scratch_per_token;    // of each thread
-  uint64_t packed_base, packed_per_token;      // of packed_input
+  uint64_t scratch_base, scratch_per_token;  // of each thread
+  uint64_t packed_base, packed_per_token;    // of packed_input
 } tsr_kernel;
 
 enum { TSR_KERNEL_LIMIT = 16 };
@@ -75,8 +75,8 @@ typedef struct tsr_emitted {
 
 void tsr_emitted_fini(tsr_emitted *emitted);
 
-// Compiles one kernel for one variant. |emit| is a set of tsr_emit. Thread-safe:
-// every call has its own LLVM context. Output is deterministic.
+// Compiles one kernel for one variant. |emit| is a set of tsr_emit.
+// Thread-safe: every call has its own LLVM context. Output is deterministic.
 TSR_MUST_USE tsr_status tsr_codegen_compile(const tsr_kernel *kernel,
                                             const tsr_variant *variant,
                                             unsigned emit,

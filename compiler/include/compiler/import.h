@@ -19,8 +19,7 @@ typedef struct tsr_inputs tsr_inputs;
 // if there was one; TSR_OK is returned all the same. Other statuses are
 // failures of the machine.
 TSR_MUST_USE tsr_status tsr_inputs_open(const tsr_plan *plan,
-                                        const char *directory,
-                                        tsr_diags *diags,
+                                        const char *directory, tsr_diags *diags,
                                         tsr_inputs **out_inputs,
                                         tsr_error *error);
 void tsr_inputs_close(tsr_inputs *inputs);  // NULL is legal
@@ -79,10 +78,10 @@ TSR_MUST_USE tsr_status tsr_matrix_hash(const tsr_matrix *matrix,
 // Statistics for reports.
 typedef struct tsr_matrix_stats {
   uint64_t tiles[TSR_KIND_COUNT];
-  uint64_t weights;        // rows * columns
-  uint64_t kept_weights;   // set bits of the mask
-  uint64_t dense_bytes;    // 2 * weights
-  uint64_t packed_bytes;   // of tile payloads, by kind (no padding)
+  uint64_t weights;       // rows * columns
+  uint64_t kept_weights;  // set bits of the mask
+  uint64_t dense_bytes;   // 2 * weights
+  uint64_t packed_bytes;  // of tile payloads, by kind (no padding)
 } tsr_matrix_stats;
 
 TSR_MUST_USE tsr_status tsr_matrix_statistics(const tsr_matrix *matrix,

@@ -7,8 +7,8 @@
 #include "base/types.h"
 
 typedef struct tsr_kind_info {
-  const char *name;        // "zero", "sparse24", "dense": plans and manifests
-  char symbol;             // '.', 's', 'D': the tile map
+  const char *name;         // "zero", "sparse24", "dense": plans and manifests
+  char symbol;              // '.', 's', 'D': the tile map
   double bytes_per_weight;  // of 16-bit weights: 0, 1.125, 2
   double time_per_weight;   // multiply time relative to dense: 0, 0.5, 1
 } tsr_kind_info;
