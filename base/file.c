@@ -490,8 +490,17 @@ uint64_t tsr_output_offset(const tsr_output *output) {
   return output->offset;
 }
 
+// Who may read a file does not change when it is written anew.
+static void keep_mode(const tsr_output *output) {
+  struct stat info;
+  if (output->temporary != NULL && stat(output->path, &info) == 0) {
+    (void)fchmod(output->descriptor, info.st_mode & 0777);
+  }
+}
+
 static tsr_status commit(tsr_output *output, bool sync, tsr_error *error) {
   tsr_status status = output_flush(output, error);
+  keep_mode(output);
   if (status == TSR_OK && output->temporary != NULL) {
     // The name must not appear before the bytes are safe.
     if ((sync && fsync(output->descriptor) != 0) ||

@@ -124,12 +124,9 @@ const tsr_variant *tsr_variant_find(const char *name) {
   return &native;
 }
 
-const char *const *tsr_variant_names(void) {
-  static const char *const names[] = {
-      "generic",        "x86-64-v2", "x86-64-v3", "x86-64-v4",
-      "x86-64-v4-bf16", "aarch64",   "native",    NULL};
-  return names;
-}
+const char *const tsr_variant_names[] = {
+    "generic",        "x86-64-v2", "x86-64-v3", "x86-64-v4",
+    "x86-64-v4-bf16", "aarch64",   "native",    NULL};
 
 cg_isa tsr_variant_isa(const tsr_variant *variant) {
   const char *flags = variant->required;

@@ -102,6 +102,10 @@ static void test_outputs(void) {
   check_text(at("file"), "through");
   struct stat info;
   CHECK(lstat(at("link"), &info) == 0 && S_ISLNK(info.st_mode));
+  // Who may read a file does not change.
+  CHECK(chmod(at("file"), 0640) == 0);
+  write_text(at("file"), "private");
+  CHECK(stat(at("file"), &info) == 0 && (info.st_mode & 0777) == 0640);
   write_text("/dev/null", "gone");
   tsr_error error = {0};
   CHECK_EQ(tsr_file_write(root, "x", 1, &error), TSR_IO);

@@ -154,7 +154,7 @@ static unsigned machine_of(const tsr_buffer *object) {
 }
 
 static void test_every_variant(void) {
-  for (const char *const *name = tsr_variant_names(); *name != NULL; ++name) {
+  for (const char *const *name = tsr_variant_names; *name != NULL; ++name) {
     const tsr_variant *variant = tsr_variant_find(*name);
     CHECK(variant != NULL);
     CHECK_STR(variant->name, *name);

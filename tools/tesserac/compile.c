@@ -39,12 +39,13 @@ static const tsr_option options[] = {
      .letters = "j",
      .type = TSR_OPTION_UINT,
      .value = "N",
-     .help = "use N threads (default: one per processor)",
-     .minimum = 1,
+     .help = "use N threads; 0: one per processor",
+     .default_text = "0",
      .maximum = TSR_PARALLEL_MAX},
     {.name = "target",
-     .type = TSR_OPTION_STRING,
+     .type = TSR_OPTION_CHOICE,
      .value = "VARIANT",
+     .choices = tsr_variant_names,
      .help = "compile for this host variant instead of the plan's targets; "
              "may be given several times",
      .repeatable = true},
@@ -199,29 +200,16 @@ static tsr_status check_place(const char *output, tsr_error *error) {
                        output);
 }
 
-static int check_targets(const tsr_cli *cli) {
-  for (uint32_t i = 0; i < tsr_cli_count(cli, "target"); ++i) {
-    const char *name = tsr_cli_string_at(cli, "target", i);
-    if (tsr_variant_find(name) != NULL) continue;
-    const char *meant = tsr_suggest_word(name, tsr_variant_names());
-    if (meant == NULL) meant = tsr_variant_names()[0];
-    return tsr_cli_usage_error(
-        cli, "no host variant is called '%s'; did you mean '%s'?", name, meant);
-  }
-  return TSR_EXIT_OK;
-}
-
 static int read_options(tsr_compile *c, tsr_error *error) {
   const tsr_cli *cli = c->cli;
   c->plan_path = cli->positionals[0];
-  c->threads = tsr_cli_given(cli, "jobs") ? (uint32_t)tsr_cli_uint(cli, "jobs")
-                                          : tsr_processor_count();
+  uint32_t jobs = (uint32_t)tsr_cli_uint(cli, "jobs");
+  c->threads = jobs == 0 ? tsr_processor_count() : jobs;
   c->verbose = tsr_cli_given(cli, "verbose");
   c->why = tsr_cli_given(cli, "why");
   c->single_file = tsr_cli_given(cli, "single-file");
   c->temps = tsr_cli_string(cli, "save-temps");
-  int code = check_targets(cli);
-  if (code == TSR_EXIT_OK) code = read_stages(c);
+  int code = read_stages(c);
   if (code == TSR_EXIT_OK) code = read_output(c, error);
   if (code != TSR_EXIT_OK) return code;
   if (needs_output(c) && check_place(c->output, error) != TSR_OK) {

@@ -58,8 +58,8 @@ typedef struct tsr_variant {
 
 // NULL when unknown. "native" describes this machine.
 const tsr_variant *tsr_variant_find(const char *name);
-// The names, for diagnostics and completions; NULL-terminated, static.
-const char *const *tsr_variant_names(void);
+// The names, for diagnostics and completions; NULL-terminated.
+extern const char *const tsr_variant_names[];
 
 typedef enum tsr_emit {
   TSR_EMIT_OBJECT = 1,    // relocatable ELF
