@@ -7,7 +7,7 @@
 #include "codegen/codegen.h"
 
 // Raise it with every change of what is generated.
-#define GENERATOR_REVISION "host-5"
+#define GENERATOR_REVISION "host-6"
 
 void tsr_codegen_fingerprint(tsr_buffer *out) {
   unsigned major = 0;

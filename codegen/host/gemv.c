@@ -31,7 +31,6 @@ LLVMValueRef host_gemv_accumulators(host_kernel *k, LLVMValueRef micro_index,
 // hardware's own prefetching useless; both cost a third of the bandwidth.
 static void prefetch(host_kernel *k, const gemv *g, const LLVMValueRef *cursors,
                      uint32_t quad) {
-  if (g->unit_count != g->micro->units) return;
   host_prefetch_quad(k, cursors[g->ahead], quad, g->ahead_size);
   cg_keep_order(&k->e);
 }
@@ -141,8 +140,11 @@ static void set_cursors(host_kernel *k, gemv *g, host_walk *walk) {
                            micro->units * size);
   g->masks = host_cursor(walk, cg_at_index(e, micro->stream, g->unit_first, 4),
                          micro->units * 4u);
-  g->ahead_size = (uint32_t)(tsr_host_micro_size(micro) / micro->quads);
-  g->ahead = host_cursor(walk, cg_at(e, micro->stream, PREFETCH_DISTANCE),
+  // A pass over some of the units asks for its share of the whole.
+  uint64_t share = tsr_host_micro_size(micro) / micro->units;
+  g->ahead_size = (uint32_t)(share * g->unit_count / micro->quads);
+  LLVMValueRef ahead = cg_at(e, micro->stream, PREFETCH_DISTANCE);
+  g->ahead = host_cursor(walk, cg_at_index(e, ahead, g->unit_first, share),
                          g->ahead_size);
   LLVMValueRef x = cg_at_index(e, k->input, micro->column,
                                (uint64_t)k->spec->tile.columns * 2);
