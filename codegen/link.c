@@ -172,6 +172,20 @@ static int spawn(link_job *job, const char *log, pid_t *out_child) {
   return native;
 }
 
+// Linkers write through a mapping of their output: where the disk is full they
+// die of SIGBUS with a stack trace that does not say so. This does: 0, or why
+// |path| cannot have about the size of all |objects|.
+static int probe_space(const char *path, const tsr_object *objects,
+                       uint32_t object_count) {
+  uint64_t size = 32768;  // headers, and segments rounded up to pages
+  for (uint32_t i = 0; i < object_count; ++i) size += objects[i].size;
+  int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return errno;
+  int native = posix_fallocate(file, 0, (off_t)size);
+  (void)close(file);
+  return native;
+}
+
 // |*out_missing|: there is no such program.
 static tsr_status run_linker(link_job *job, bool *out_missing,
                              tsr_error *error) {
@@ -243,7 +257,15 @@ tsr_status tsr_codegen_link(const tsr_variant *variant,
   if (status == TSR_OK) {
     status = write_inputs(&job, objects, object_count, error);
   }
-  if (status == TSR_OK) status = run_candidates(&job, variant, linker, error);
+  if (status == TSR_OK) {
+    status = run_candidates(&job, variant, linker, error);
+    int native =
+        status == TSR_INTERNAL ? probe_space(path, objects, object_count) : 0;
+    if (native != 0) {
+      if (error != NULL) *error = (tsr_error){0};  // the first one would stay
+      status = tsr_error_set_errno(error, native, "cannot write %s", path);
+    }
+  }
   if (status != TSR_OK) (void)unlink(path);
   folder_remove(&job);
   for (uint32_t i = 0; i < job.argument_count; ++i) tsr_free(job.arguments[i]);

@@ -142,6 +142,7 @@ static const word_case word_cases[] = {
     TILE(0, 3u << 24, "tile 0: kind 3, the grid says 1 at [0, 0]"),
     TILE(1, 2u << 24 | 0, "tile 1: kind 2, the grid says 1 at [0, 0]"),
     TILE(0, 0xffffffff, "tile 0: column 16777215 of 3"),
+    TILE(1, 1u << 24 | 0, "tile 1: [0, 0] is scheduled twice"),
 };
 
 // With a worker per tile.
@@ -232,6 +233,25 @@ static void test_weights(void) {
   check_damage(l.grid_offset, 1, true,
                "layer 'layer.plain': grid: 5 zero, 4 sparse24, 3 dense; tiles "
                "says 4, 5, 3");
+}
+
+// The section ends before what the workers read of it.
+static void test_stream_size(void) {
+  synthetic bundle;
+  tessera_error error = {0};
+  synthetic_init(&bundle, KERNEL_IMAGE, 3);
+  uint64_t size = bundle.layers[0].stream_size;
+  bundle.layers[0].stream_size = size - 64;
+  synthetic_manifest(&bundle);
+  CHECK_EQ(open_synthetic(&bundle, true, &error), TESSERA_CORRUPT);
+  char message[200];
+  (void)snprintf(message, sizeof(message),
+                 "%slayer 'layer.plain': host.schedule: streams of %llu "
+                 "bytes, host.stream has %llu",
+                 PREFIX, (unsigned long long)size,
+                 (unsigned long long)size - 64);
+  CHECK_STR(error.message, message);
+  synthetic_fini(&bundle);
 }
 
 // ---- Container --------------------------------------------------------------
@@ -340,6 +360,7 @@ int main(void) {
   test_schedule(word_cases, sizeof(word_cases) / sizeof(word_cases[0]), 3);
   test_schedule(split_cases, sizeof(split_cases) / sizeof(split_cases[0]), 8);
   test_weights();
+  test_stream_size();
   test_container();
   test_truncation();
   return test_finish();

@@ -432,9 +432,9 @@ static void test_refusals(void) {
   REFUSE(size, 8,
          "layer 'layer.ragged': tessera_run_args.size is 8, expected 88");
   REFUSE(token_count, 0,
-         "layer 'layer.ragged': no kernel for 0 tokens; it takes 1 and more");
+         "layer 'layer.ragged': no kernel for 0 tokens; it takes 1..4, 6..");
   REFUSE(token_count, 5,
-         "layer 'layer.ragged': no kernel for 5 tokens; it takes 1 and more");
+         "layer 'layer.ragged': no kernel for 5 tokens; it takes 1..4, 6..");
   REFUSE(input, NULL, "layer 'layer.ragged': input is NULL");
   REFUSE(output, NULL, "layer 'layer.ragged': output is NULL");
   REFUSE(residual, NULL, "layer 'layer.ragged': residual is NULL");
