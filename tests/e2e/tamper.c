@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// tamper BUNDLE LAYER SEED: flips one bit of a dense weight's exponent in a
-// bundle and makes every checksum right again, so that only the numbers can
-// tell. Prints where.
+// tamper BUNDLE LAYER SEED BIT: flips one bit (0..15, the lowest first) of a
+// dense weight in a bundle and makes every checksum right again, so that only
+// the numbers can tell. Prints where.
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -36,23 +36,21 @@ static void check(tsr_status status, const tsr_error *error) {
 }
 
 static void flip(uint8_t *weights, json_t *root, const char *layer,
-                 uint64_t seed) {
+                 uint64_t seed, unsigned bit) {
   json_t *host = json_object_get(
       find(json_object_get(root, "layers"), "name", layer), "host");
   json_t *stream = json_object_get(host, "stream");
   uint64_t offset =
       (uint64_t)json_integer_value(json_object_get(stream, "offset"));
   uint64_t size = (uint64_t)json_integer_value(json_object_get(stream, "size"));
-  // Any 16-bit word: bit 13 is in the exponent of both types.
   uint64_t word = seed * 2654435761u % (size / 2);
-  uint8_t *byte = weights + offset + 2 * word + 1;
-  *byte ^= 0x20;
+  weights[offset + 2 * word + bit / 8] ^= (uint8_t)(1u << bit % 8);
   printf("word %" PRIu64 " of %" PRIu64 "\n", word, size / 2);
   set_hash(stream, weights + offset, (size_t)size);
 }
 
 int main(int argc, char **argv) {
-  if (argc != 4) return 2;
+  if (argc != 5) return 2;
   char *manifest_path = tsr_path_join(argv[1], "manifest.json");
   char *weights_path = tsr_path_join(argv[1], "weights.bin");
   tsr_error error = {0};
@@ -62,7 +60,8 @@ int main(int argc, char **argv) {
   if (weights == NULL) return 2;
   memcpy(weights, map.data, map.size);
   json_t *root = json_load_file(manifest_path, 0, NULL);
-  flip(weights, root, argv[2], strtoull(argv[3], NULL, 10));
+  flip(weights, root, argv[2], strtoull(argv[3], NULL, 10),
+       (unsigned)strtoul(argv[4], NULL, 10) & 15u);
   set_hash(find(json_object_get(root, "files"), "path", "weights.bin"), weights,
            map.size);
   char *text = json_dumps(root, JSON_INDENT(2));

@@ -254,6 +254,33 @@ static void test_stream_size(void) {
   synthetic_fini(&bundle);
 }
 
+// Panel 1 keeps nothing; its segment, of no tiles, still writes the epilogue.
+// Without it every other check is content.
+static void test_missing_panel(void) {
+  synthetic bundle;
+  tessera_error error = {0};
+  synthetic_init(&bundle, KERNEL_IMAGE, 3);
+  synthetic_layer *l = &bundle.layers[0];
+  char *section = (char *)bundle.weights.data + l->schedule_offset;
+  tsr_host_schedule *schedule = (void *)section;
+  tsr_host_worker *workers = (void *)(schedule + 1);
+  tsr_host_segment *segment = (tsr_host_segment *)(workers + l->workers) + 1;
+  CHECK_EQ(segment->panel, 1);
+  CHECK_EQ(segment->tile_count, 0);
+  size_t rest = l->schedule_size - (size_t)((char *)(segment + 1) - section);
+  memmove(segment, segment + 1, rest);
+  memset((char *)segment + rest, 0, sizeof(*segment));
+  l->schedule_size -= sizeof(*segment);
+  --schedule->segment_count;
+  --workers[0].segment_count;
+  for (uint32_t i = 1; i < l->workers; ++i) --workers[i].segment_first;
+  synthetic_manifest(&bundle);
+  CHECK_EQ(open_synthetic(&bundle, true, &error), TESSERA_CORRUPT);
+  CHECK_STR(error.message, PREFIX
+            "layer 'layer.plain': host.schedule: panel 1 is never written");
+  synthetic_fini(&bundle);
+}
+
 // ---- Container --------------------------------------------------------------
 
 typedef struct byte_case {
@@ -361,6 +388,7 @@ int main(void) {
   test_schedule(split_cases, sizeof(split_cases) / sizeof(split_cases[0]), 8);
   test_weights();
   test_stream_size();
+  test_missing_panel();
   test_container();
   test_truncation();
   return test_finish();

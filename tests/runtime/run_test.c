@@ -2,6 +2,7 @@
 // Running layers: right against a float64 reference, the same bits whatever the
 // threads, the strides and the callers, no allocation, and every misuse of the
 // arguments named.
+#include <fenv.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -249,6 +250,31 @@ static void test_thread_counts(void) {
       close_setup(&s);
     }
     free(first);
+  }
+}
+
+// The caller's rounding neither reaches the kernels nor is lost, with one
+// thread (the caller's own) as with several.
+static void test_rounding_mode(void) {
+  for (uint32_t threads = 1; threads <= 2; ++threads) {
+    setup s;
+    job plain;
+    job rounded;
+    open_setup(&s, 5, threads);
+    make_io(&s, 3, 3, &plain);  // gelu of the bias: not exact
+    make_io(&s, 3, 3, &rounded);
+    run_io(&s, &plain);
+    CHECK_EQ(fesetround(FE_UPWARD), 0);
+    run_io(&s, &rounded);
+    CHECK_EQ(fegetround(), FE_UPWARD);
+    // The register that vector code obeys, too.
+    volatile float one = 1.0f, tiny = 0x1p-40f;
+    CHECK(one + tiny > one);
+    CHECK_EQ(fesetround(FE_TONEAREST), 0);
+    CHECK(memcmp(plain.output, rounded.output, plain.output_size) == 0);
+    free_io(&plain);
+    free_io(&rounded);
+    close_setup(&s);
   }
 }
 
@@ -587,6 +613,7 @@ int main(void) {
   weights_kind = TESSERA_WEIGHTS_MAPPED;
   test_copy();
   test_thread_counts();
+  test_rounding_mode();
   test_strides();
   test_teams();
   test_callers(1);
