@@ -146,14 +146,26 @@ typedef struct segment {
   LLVMValueRef destination;        // of finished sums, per chunk
 } segment;
 
+// Only of the blocks that this chunk has: few tokens must not pay for many.
 static void clear_accumulators(host_kernel *k) {
   cg_emit *e = &k->e;
   LLVMTypeRef type = host_acc_type(k);
   uint64_t size = host_acc_size(k);
+  uint32_t slots = k->shape.micro_slots;
+  uint64_t slot_size = k->sizes.accumulators / slots;
+  LLVMValueRef count = cg_i64(e, slot_size / size);
+  if (k->strategy != HOST_GEMV) {
+    count = cg_mul_constant(e, k->chunk_blocks,
+                            k->tokens * HOST_BLOCK_TOKEN_SIZE / size);
+  }
+  cg_loop micros;
+  cg_loop_begin(e, "clear.micros", cg_i64(e, slots), &micros);
+  LLVMValueRef base = cg_at_index(e, k->scratch, micros.index, slot_size);
   cg_loop loop;
-  cg_loop_begin(e, "clear", cg_i64(e, k->sizes.accumulators / size), &loop);
-  cg_store(e, cg_zero(type), cg_at_index(e, k->scratch, loop.index, size), 16);
+  cg_loop_begin(e, "clear", count, &loop);
+  cg_store(e, cg_zero(type), cg_at_index(e, base, loop.index, size), 16);
   cg_loop_end(e, &loop);
+  cg_loop_end(e, &micros);
 }
 
 static void emit_tiles(host_kernel *k, const segment *s) {
