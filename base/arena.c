@@ -47,7 +47,7 @@ static bool add_block(tsr_arena *arena, size_t payload) {
 }
 
 void *tsr_arena_alloc(tsr_arena *arena, size_t size) {
-  if (size > SIZE_MAX - 2 * BLOCK_SIZE) return NULL;
+  if (size > SIZE_MAX - (size_t)2 * BLOCK_SIZE) return NULL;
   size_t rounded = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   if (rounded == 0) rounded = ALIGNMENT;
   if ((size_t)(arena->limit - arena->cursor) < rounded &&

@@ -37,8 +37,9 @@ static bool take(tsr_error *error, tsr_status status, int native) {
   return true;
 }
 
-tsr_status tsr_error_set(tsr_error *error, tsr_status status,
-                         const char *format, ...) {
+// In parentheses: not the macros that static analysis is shown.
+tsr_status(tsr_error_set)(tsr_error *error, tsr_status status,
+                          const char *format, ...) {
   if (take(error, status, 0)) {
     va_list args;
     va_start(args, format);
@@ -48,8 +49,8 @@ tsr_status tsr_error_set(tsr_error *error, tsr_status status,
   return status;
 }
 
-tsr_status tsr_error_set_errno(tsr_error *error, int native, const char *format,
-                               ...) {
+tsr_status(tsr_error_set_errno)(tsr_error *error, int native,
+                                const char *format, ...) {
   if (take(error, TSR_IO, native)) {
     va_list args;
     va_start(args, format);
@@ -64,7 +65,7 @@ tsr_status tsr_error_set_errno(tsr_error *error, int native, const char *format,
   return TSR_IO;
 }
 
-tsr_status tsr_error_out_of_memory(tsr_error *error) {
+tsr_status(tsr_error_out_of_memory)(tsr_error *error) {
   return tsr_error_set(error, TSR_OUT_OF_MEMORY, "out of memory");
 }
 

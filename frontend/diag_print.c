@@ -262,7 +262,7 @@ void tsr_diag_print(const tsr_diags *diags, const tsr_sources *sources,
   bool incomplete =
       diags->incomplete || (items == NULL && diags->item_count != 0);
   if (options->json) tsr_buffer_append_char(out, '[');
-  print_items(&p, items, count);
+  if (items != NULL) print_items(&p, items, count);
   if (options->json)
     tsr_buffer_append_string(out, count == 0 ? "]\n" : "\n]\n");
   if (incomplete && !options->json) {

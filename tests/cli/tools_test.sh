@@ -73,6 +73,7 @@ fi
 # ---- check ------------------------------------------------------------------
 expect 0 "$plan: correct, 2 layers" "$tesserac" check "$plan"
 expect 0 "" "$tesserac" check -q "$plan"
+expect 0 "<stdin>: correct, 2 layers" "$tesserac" check - <"$plan"
 expect 0 "[]" "$tesserac" check --diagnostics=json "$plan"
 sed 's/gelu_erf/gelu_erv/' "$plan" >bad.tess
 "$tesserac" check bad.tess 2>err && fail "bad.tess is accepted"

@@ -422,7 +422,6 @@ int tsr_cli_parse(tsr_cli *cli, int argc, char **argv) {
 }
 
 void tsr_cli_fini(tsr_cli *cli) {
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): only to free what is const.
   tsr_free((void *)(uintptr_t)cli->positionals);
   tsr_free(cli->args);
   cli->positionals = NULL;

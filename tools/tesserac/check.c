@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tesserac check: everything that can be wrong with a plan, without compiling.
+#include <string.h>
+
 #include "common/diagnostics.h"
 #include "common/terminal.h"
 #include "compiler/import.h"
@@ -51,7 +53,9 @@ static int run(tsr_cli *cli) {
   if (status != TSR_OK) {
     code = tsr_cli_fail(cli, &error);
   } else if (code == TSR_EXIT_OK && !tsr_cli_json_diagnostics(cli)) {
-    tsr_cli_note(cli, "%s: correct, %s", cli->positionals[0],
+    const char *path = cli->positionals[0];
+    tsr_cli_note(cli, "%s: correct, %s",
+                 strcmp(path, "-") == 0 ? "<stdin>" : path,
                  tsr_format_plural(plan->layer_count, "layer").text);
   }
   tsr_compilation_destroy(compilation);

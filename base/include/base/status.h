@@ -51,4 +51,15 @@ tsr_status tsr_error_out_of_memory(tsr_error *error);
 void tsr_error_prefix(tsr_error *error, const char *format, ...)
     TSR_PRINTF(2, 3);
 
+#ifdef __clang_analyzer__
+// Static analysis does not look into other files: this tells it that what
+// failed does not look like success.
+#define tsr_error_set(error, status, ...) \
+  ((void)tsr_error_set((error), (status), __VA_ARGS__), (status))
+#define tsr_error_set_errno(error, native, ...) \
+  ((void)tsr_error_set_errno((error), (native), __VA_ARGS__), TSR_IO)
+#define tsr_error_out_of_memory(error) \
+  ((void)tsr_error_out_of_memory(error), TSR_OUT_OF_MEMORY)
+#endif
+
 #endif  // BASE_STATUS_H_
