@@ -34,6 +34,27 @@ expect() {
 }
 json() { $python -m json.tool "$1" >/dev/null || fail "$1 is not JSON"; }
 
+# ---- A mapped file is truncated ---------------------------------------------
+# The signal that it raises, once the handler is there (SigCgt has bit 7 - 1).
+mkfifo plan.fifo
+(exec "$tesserac" check - <plan.fifo 2>err) &
+reader=$!
+exec 9>plan.fifo
+for _ in $(seq 100); do
+  caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' /proc/$reader/status 2>/dev/null)
+  [ $((0x${caught:-0} & 0x40)) != 0 ] &&
+    [ "$(readlink /proc/$reader/exe)" = "$(readlink -f "$tesserac")" ] && break
+  sleep 0.05
+done
+kill -BUS $reader
+wait $reader 2>/dev/null
+status=$?
+exec 9>&-
+if ! grep -q Sanitizer err; then
+  [ $status = 135 ] || fail "SIGBUS: ended with $status: $(cat err)"
+  grep -q 'was cut short' err || fail "SIGBUS: said '$(cat err)'"
+fi
+
 # ---- Reference, manual pages, completions -----------------------------------
 sh "$here/docs.sh" "$tesserac" "$tessera" >cli.md
 diff -u "$source/docs/cli.md" cli.md ||

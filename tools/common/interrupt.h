@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// SIGINT, SIGTERM and SIGHUP. One thread waits for them, so that no code of
-// ours ever runs inside a signal handler and clean-up may allocate. The first
+// SIGINT, SIGTERM and SIGHUP. One thread waits for them, so that their code
+// never runs inside a signal handler and clean-up may allocate. The first
 // signal raises a flag that long work polls; the second (or the first, in a
 // command that does not poll) removes temporary files and ends the process.
+// Also SIGBUS, which a mapped file raises that somebody truncates: explained on
+// standard error before it ends the process.
 #ifndef COMMON_INTERRUPT_H_
 #define COMMON_INTERRUPT_H_
 
