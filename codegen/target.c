@@ -9,6 +9,7 @@
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Core.h>
 #include <llvm-c/Error.h>
+#include <llvm-c/ErrorHandling.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
 #include <llvm-c/Transforms/PassBuilder.h>
@@ -49,6 +50,11 @@ static void initialize_targets(void) {
   LLVMInitializeAArch64Target();
   LLVMInitializeAArch64TargetMC();
   LLVMInitializeAArch64AsmPrinter();
+}
+
+void tsr_codegen_on_fatal(void (*handler)(const char *reason)) {
+  LLVMResetFatalErrorHandler();
+  if (handler != NULL) LLVMInstallFatalErrorHandler(handler);
 }
 
 static void on_diagnostic(LLVMDiagnosticInfoRef info, void *user_data) {

@@ -83,6 +83,11 @@ TSR_MUST_USE tsr_status tsr_codegen_compile(const tsr_kernel *kernel,
                                             tsr_emitted *out_emitted,
                                             tsr_error *error);
 
+// LLVM ends the process on some defects ("Cannot select"). |handler| is called
+// first, with LLVM's reason, and must not return. For a main; NULL takes it
+// back.
+void tsr_codegen_on_fatal(void (*handler)(const char *reason));
+
 typedef struct tsr_object {
   const char *name;  // for messages
   const void *data;
