@@ -86,6 +86,7 @@ static size_t width_of(const char *text) {
 }
 
 static void measure(const tsr_table *table, size_t widths[COLUMN_LIMIT]) {
+  if (table->column_count == 0) return;
   for (size_t i = 0; i < table->column_count; ++i) {
     widths[i] = width_of(table->headers[i]);
   }
@@ -190,7 +191,7 @@ static void put_rule(const tsr_table *table, const size_t *widths, bool utf8,
 tsr_status tsr_table_render(const tsr_table *table, bool utf8, bool color,
                             tsr_buffer *out, tsr_error *error) {
   if (table == NULL || table->failed) return tsr_error_out_of_memory(error);
-  size_t widths[COLUMN_LIMIT];
+  size_t widths[COLUMN_LIMIT] = {0};
   measure(table, widths);
   narrow(table, widths);
   tsr_buffer_append_string(out, tsr_style_code(color, TSR_STYLE_BOLD));

@@ -52,7 +52,8 @@ static int run(tsr_cli *cli) {
       compilation == NULL ? TSR_EXIT_FAILURE : tsr_cli_report(cli, compilation);
   if (status != TSR_OK) {
     code = tsr_cli_fail(cli, &error);
-  } else if (code == TSR_EXIT_OK && !tsr_cli_json_diagnostics(cli)) {
+  } else if (code == TSR_EXIT_OK && plan != NULL &&
+             !tsr_cli_json_diagnostics(cli)) {
     const char *path = cli->positionals[0];
     tsr_cli_note(cli, "%s: correct, %s",
                  strcmp(path, "-") == 0 ? "<stdin>" : path,
