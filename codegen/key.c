@@ -7,7 +7,7 @@
 #include "codegen/codegen.h"
 
 // Raise it with every change of what is generated.
-#define GENERATOR_REVISION "host-7"
+#define GENERATOR_REVISION "host-8"
 
 void tsr_codegen_fingerprint(tsr_buffer *out) {
   unsigned major = 0;

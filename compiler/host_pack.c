@@ -131,10 +131,10 @@ static unsigned group_keep(const tile_source *source, uint32_t row,
   return bits & (left < 4 ? (1u << left) - 1u : 0xfu);
 }
 
+// Unit |unit| of each quad; |panel|: the micro-panel's first byte.
 static void pack_sparse_unit(const tile_source *source, uint32_t row,
                              const unit_rows *rows, uint32_t quads,
-                             uint32_t units, uint8_t *masks,
-                             uint8_t *elements) {
+                             uint32_t units, uint32_t unit, uint8_t *panel) {
   for (uint32_t quad = 0; quad < quads; ++quad) {
     uint32_t mask = 0;
     uint16_t kept[2 * TSR_HOST_UNIT_ROWS];
@@ -147,8 +147,12 @@ static void pack_sparse_unit(const tile_source *source, uint32_t row,
       kept[2 * i] = (uint16_t)(group >> rule->shift[0]) & rule->keep[0];
       kept[2 * i + 1] = (uint16_t)(group >> rule->shift[1]) & rule->keep[1];
     }
-    memcpy(masks + (size_t)quad * units * sizeof(mask), &mask, sizeof(mask));
-    memcpy(elements + (size_t)quad * units * sizeof(kept), kept, sizeof(kept));
+    size_t index = (size_t)quad * units + unit;
+    uint8_t *block = panel + index / TSR_HOST_BLOCK_UNITS * TSR_HOST_BLOCK_SIZE;
+    size_t place = index % TSR_HOST_BLOCK_UNITS;
+    memcpy(block + place * sizeof(mask), &mask, sizeof(mask));
+    memcpy(block + TSR_HOST_ALIGNMENT + place * sizeof(kept), kept,
+           sizeof(kept));
   }
 }
 
@@ -162,11 +166,12 @@ static uint8_t *pack_micro_panel(const tile_source *source, tsr_kind kind,
                                  uint32_t row, uint32_t units, uint8_t *out) {
   unit_rows rows;
   uint32_t quads = (source->columns + 3u) / 4u;
-  size_t masks = (size_t)units * quads * 4;
-  size_t elements = (size_t)units * quads * 32;
-  if (kind == TSR_KIND_SPARSE24) {
-    memset(out + masks, 0, round_up(masks) - masks);
-    memset(out + round_up(masks) + elements, 0, round_up(elements) - elements);
+  size_t size = (size_t)tsr_host_tile_size(units * TSR_HOST_UNIT_ROWS,
+                                           quads * TSR_HOST_QUAD, kind);
+  if (kind == TSR_KIND_SPARSE24) {  // the last block may have gaps
+    size_t whole =
+        (size_t)units * quads / TSR_HOST_BLOCK_UNITS * TSR_HOST_BLOCK_SIZE;
+    memset(out + whole, 0, size - whole);
   }
   for (uint32_t unit = 0; unit < units; ++unit) {
     uint32_t first = row + unit * TSR_HOST_UNIT_ROWS;
@@ -174,12 +179,10 @@ static uint8_t *pack_micro_panel(const tile_source *source, tsr_kind kind,
     if (kind == TSR_KIND_DENSE) {
       pack_dense_unit(&rows, quads, (size_t)units * 64, out + 64 * unit);
     } else {
-      pack_sparse_unit(source, first, &rows, quads, units, out + 4 * unit,
-                       out + round_up(masks) + 32 * unit);
+      pack_sparse_unit(source, first, &rows, quads, units, unit, out);
     }
   }
-  return out + (kind == TSR_KIND_DENSE ? 2 * elements
-                                       : round_up(masks) + round_up(elements));
+  return out + size;
 }
 
 void tsr_host_pack_tile(const float *values, size_t value_stride,

@@ -35,10 +35,12 @@ static uint16_t dense_element(const packed_tile *tile, uint32_t row,
   return read_u16(tile->bytes + 2 * index);
 }
 
-// A micro-panel of h rows: h/8 * C/4 masks of 4 bytes, then as many times 32
-// bytes, each part rounded up to 64.
-static uint64_t sparse_part(uint64_t rows, uint32_t columns, uint64_t size) {
-  return (rows / 8 * (columns / 4) * size + 63) / 64 * 64;
+// A micro-panel of h rows has h/8 * C/4 units: for every 16 of them 64 bytes of
+// masks and 512 of elements; for the rest 64 and 32 each, rounded up to 64.
+static uint64_t sparse_panel_size(uint64_t rows, uint32_t columns) {
+  uint64_t units = rows / 8 * (columns / 4);
+  uint64_t rest = units % 16 == 0 ? 0 : 64 + (units % 16 + 1) / 2 * 64;
+  return units / 16 * 576 + rest;
 }
 
 static uint32_t sparse_mask(const packed_tile *tile, uint32_t row,
@@ -46,11 +48,11 @@ static uint32_t sparse_mask(const packed_tile *tile, uint32_t row,
   uint32_t columns = tile->padded_columns;
   uint64_t rows = micro_rows(tile, row);
   const uint8_t *panel = tile->bytes;
-  panel +=
-      row / 32 * (sparse_part(32, columns, 4) + sparse_part(32, columns, 32));
+  panel += row / 32 * sparse_panel_size(32, columns);
   uint64_t unit = column / 4 * (rows / 8) + row % 32 / 8;
-  *out_elements = panel + sparse_part(rows, columns, 4) + 32 * unit;
-  return read_u32(panel + 4 * unit);
+  panel += unit / 16 * 576;
+  *out_elements = panel + 64 + unit % 16 * 32;
+  return read_u32(panel + unit % 16 * 4);
 }
 
 static uint16_t sparse_element(const packed_tile *tile, uint32_t row,
@@ -86,18 +88,21 @@ static bool is_zero(const uint8_t *bytes, uint64_t size) {
   return true;
 }
 
-// The gaps behind the masks and the elements of each micro-panel.
+// The gaps behind the masks and the elements of each micro-panel's last block.
 static tsr_status check_gaps(const packed_tile *tile, tsr_error *error) {
   const uint8_t *part = tile->bytes;
   for (uint32_t row = 0; row < tile->padded_rows; row += 32) {
-    uint64_t units = micro_rows(tile, row) / 8 * (tile->padded_columns / 4);
-    for (uint64_t size = 4; size <= 32; size += 28) {
-      uint64_t used = units * size;
-      uint64_t rounded = (used + 63) / 64 * 64;
-      if (!is_zero(part + used, rounded - used)) {
-        return tsr_error_set(error, TSR_CORRUPT, "a gap is not zero");
-      }
-      part += rounded;
+    uint64_t rows = micro_rows(tile, row);
+    uint64_t units = rows / 8 * (tile->padded_columns / 4);
+    const uint8_t *end = part + sparse_panel_size(rows, tile->padded_columns);
+    const uint8_t *last = part + units / 16 * 576;
+    part = end;
+    if (last == end) continue;
+    uint64_t masks = units % 16 * 4;
+    const uint8_t *elements = last + 64 + units % 16 * 32;
+    if (!is_zero(last + masks, 64 - masks) ||
+        !is_zero(elements, (uint64_t)(end - elements))) {
+      return tsr_error_set(error, TSR_CORRUPT, "a gap is not zero");
     }
   }
   return TSR_OK;

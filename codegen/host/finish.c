@@ -66,7 +66,7 @@ static void add_groups(host_kernel *k, uint32_t units, LLVMValueRef base,
   bool dense = r->count != 0;
   uint32_t n = 0;
   for (uint32_t u = 0; u < units; ++n) {
-    uint32_t count = k->isa.lanes == 16 && units - u >= 2 ? 2 : 1;
+    uint32_t count = host_group_size(k, units, u);
     LLVMValueRef sums =
         cg_load(e, cg_vector(e->f32, 8 * count),
                 cg_at(e, base, HOST_GEMV_DENSE_SIZE + u * 32u), 16, "");

@@ -42,20 +42,19 @@ static uint32_t blocks_limit(const host_kernel *k) {
 
 // ---- bringing a micro-panel into form ----
 
+// Unit |i| of those whose weights start at |from|, dense ones or those of a
+// block of 2:4 ones, into the place of unit |index|.
 static void expand_one(host_kernel *k, const host_micro *micro,
-                       LLVMValueRef index) {
+                       LLVMValueRef from, uint32_t i, LLVMValueRef index) {
   cg_emit *e = &k->e;
-  bool sparse = micro->kind == TSR_KIND_SPARSE24;
   LLVMValueRef out = cg_at(e, k->scratch, k->sizes.expanded);
   out = cg_at_index(e, out, index, expanded_unit_size(k));
   LLVMValueRef unit;
-  if (sparse) {
-    LLVMValueRef values = cg_at(e, micro->stream, tsr_host_micro_values(micro));
-    unit = host_expand_unit(k, cg_at_index(e, micro->stream, index, 4),
-                            cg_at_index(e, values, index, 32));
+  if (micro->kind == TSR_KIND_SPARSE24) {
+    unit = host_expand_unit(k, cg_at(e, from, host_mask_offset(i)),
+                            cg_at(e, from, host_values_offset(i)));
   } else {
-    unit = cg_load(e, cg_vector(e->i16, 32),
-                   cg_at_index(e, micro->stream, index, 64), 64, "w");
+    unit = cg_load(e, cg_vector(e->i16, 32), cg_at(e, from, i * 64u), 64, "w");
   }
   if (k->dot) {
     cg_store(e, unit, out, 64);
@@ -70,19 +69,23 @@ static void expand_one(host_kernel *k, const host_micro *micro,
 
 static void expand_micro(host_kernel *k, const host_micro *micro) {
   cg_emit *e = &k->e;
-  enum { TOGETHER = 4 };
+  enum { TOGETHER = TSR_HOST_BLOCK_UNITS };
+  bool dense = micro->kind == TSR_KIND_DENSE;
+  uint32_t size = dense ? TOGETHER * 64 : TSR_HOST_BLOCK_SIZE;
   uint32_t units = micro->units * micro->quads;
+  uint32_t blocks = units / TOGETHER;
   cg_loop loop;
-  cg_loop_begin(
-      e, micro->kind == TSR_KIND_DENSE ? "expand.dense" : "expand.sparse24",
-      cg_i64(e, units / TOGETHER), &loop);
+  cg_loop_begin(e, dense ? "expand.dense" : "expand.sparse24",
+                cg_i64(e, blocks), &loop);
+  LLVMValueRef from = cg_at_index(e, micro->stream, loop.index, size);
   LLVMValueRef first = cg_mul_constant(e, loop.index, TOGETHER);
   for (uint32_t i = 0; i < TOGETHER; ++i) {
-    expand_one(k, micro, cg_add(e, first, cg_i64(e, i)));
+    expand_one(k, micro, from, i, cg_add(e, first, cg_i64(e, i)));
   }
   cg_loop_end(e, &loop);
-  for (uint32_t i = units / TOGETHER * TOGETHER; i < units; ++i) {
-    expand_one(k, micro, cg_i64(e, i));
+  from = cg_at(e, micro->stream, (uint64_t)blocks * size);
+  for (uint32_t i = 0; i < units % TOGETHER; ++i) {
+    expand_one(k, micro, from, i, cg_i64(e, blocks * TOGETHER + i));
   }
 }
 

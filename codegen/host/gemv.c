@@ -4,8 +4,6 @@
 // first cache between tiles.
 #include "host.h"
 
-// How far the stream is asked for ahead of its use (docs/host-kernels.md).
-enum { PREFETCH_DISTANCE = 8192 };
 // Instructions of straight-line code that one loop body may have, about.
 enum { BODY_BUDGET = 320, MAX_CHUNK = 8 };
 
@@ -14,8 +12,8 @@ typedef struct gemv {
   const host_micro *micro;
   LLVMValueRef unit_first, token_first;  // i64
   uint32_t unit_count, token_count;
+  uint32_t unit_base;          // of a pass that is straight-line code
   uint32_t weights, masks, x;  // cursors at the first unit; x: first token
-  uint32_t ahead, ahead_size;  // cursor; bytes of the stream per quad
 } gemv;
 
 LLVMValueRef host_gemv_accumulators(host_kernel *k, LLVMValueRef micro_index,
@@ -23,16 +21,6 @@ LLVMValueRef host_gemv_accumulators(host_kernel *k, LLVMValueRef micro_index,
   LLVMValueRef base = cg_at_index(&k->e, k->scratch, micro_index,
                                   (uint64_t)k->tokens * HOST_GEMV_TOKEN_SIZE);
   return cg_at_index(&k->e, base, token, HOST_GEMV_TOKEN_SIZE);
-}
-
-// Asks for what lies PREFETCH_DISTANCE behind this quad. In ascending order and
-// each close to a load: bursts fill the miss buffers and stall the loads that
-// follow, and a second ascending sequence (masks apart from values) makes the
-// hardware's own prefetching useless; both cost a third of the bandwidth.
-static void prefetch(host_kernel *k, const gemv *g, const LLVMValueRef *cursors,
-                     uint32_t quad) {
-  host_prefetch_quad(k, cursors[g->ahead], quad, g->ahead_size);
-  cg_keep_order(&k->e);
 }
 
 static LLVMValueRef load_x(host_kernel *k, const gemv *g,
@@ -48,8 +36,9 @@ static LLVMValueRef load_unit(host_kernel *k, const gemv *g,
                               const LLVMValueRef *cursors, uint32_t unit) {
   cg_emit *e = &k->e;
   if (g->micro->kind == TSR_KIND_SPARSE24) {
-    return host_expand_unit(k, cg_at(e, cursors[g->masks], unit * 4u),
-                            cg_at(e, cursors[g->weights], unit * 32u));
+    return host_expand_unit(
+        k, cg_at(e, cursors[g->masks], host_mask_offset(unit)),
+        cg_at(e, cursors[g->weights], host_values_offset(unit)));
   }
   return cg_load(e, cg_vector(e->i16, 32),
                  cg_at(e, cursors[g->weights], unit * 64u), 64, "w");
@@ -61,13 +50,13 @@ static void step_units(host_kernel *k, void *context, host_walk *walk,
                        bool is_last) {
   const gemv *g = context;
   LLVMValueRef x[4];
-  prefetch(k, g, cursors, quad);
+  cg_keep_order(&k->e);
   for (uint32_t t = 0; t < g->token_count; ++t) {
     x[t] = host_quad_broadcast(k, load_x(k, g, cursors, t, quad, is_last));
   }
   LLVMValueRef *acc = walk->accumulators;
   for (uint32_t u = 0; u < g->unit_count; ++u) {
-    uint32_t unit = quad * g->micro->units + u;
+    uint32_t unit = quad * g->micro->units + g->unit_base + u;
     LLVMValueRef w = load_unit(k, g, cursors, unit);
     for (uint32_t v = 0; v < k->vectors; ++v) {
       for (uint32_t t = 0; t < g->token_count; ++t, ++acc) {
@@ -77,8 +66,8 @@ static void step_units(host_kernel *k, void *context, host_walk *walk,
   }
 }
 
-static uint32_t group_size(const host_kernel *k, uint32_t units_left) {
-  return k->isa.lanes == 16 && units_left >= 2 ? 2 : 1;
+uint32_t host_group_size(const host_kernel *k, uint32_t units, uint32_t unit) {
+  return k->isa.lanes == 16 && units % 2 == 0 && unit + 2 <= units ? 2 : 1;
 }
 
 static void step_groups(host_kernel *k, void *context, host_walk *walk,
@@ -87,18 +76,18 @@ static void step_groups(host_kernel *k, void *context, host_walk *walk,
   const gemv *g = context;
   cg_emit *e = &k->e;
   host_table tables[4];
-  prefetch(k, g, cursors, quad);
+  cg_keep_order(e);
   for (uint32_t t = 0; t < g->token_count; ++t) {
     tables[t] = host_quad_table(k, load_x(k, g, cursors, t, quad, is_last));
   }
   LLVMValueRef *acc = walk->accumulators;
   uint32_t units = g->micro->units;
   for (uint32_t u = 0; u < units;) {
-    uint32_t count = group_size(k, units - u);
+    uint32_t count = host_group_size(k, units, u);
     uint32_t unit = quad * units + u;
-    host_group group =
-        host_group_load(k, count, cg_at(e, cursors[g->masks], unit * 4u),
-                        cg_at(e, cursors[g->weights], unit * 32u));
+    host_group group = host_group_load(
+        k, count, cg_at(e, cursors[g->masks], host_mask_offset(unit)),
+        cg_at(e, cursors[g->weights], host_values_offset(unit)));
     for (uint32_t t = 0; t < g->token_count; ++t, ++acc) {
       *acc = host_group_multiply(k, &group, &tables[t], *acc);
     }
@@ -126,7 +115,9 @@ static uint32_t choose_chunk(const host_kernel *k, const gemv *g, bool table) {
       per_unit * g->unit_count + g->token_count * (2 + convert_cost(k));
   uint32_t chunk = MAX_CHUNK;
   while (chunk > 1 && chunk * per_quad > BODY_BUDGET) chunk /= 2;
-  return chunk;
+  uint32_t whole = host_block_quads(g->micro->units);
+  bool sparse = g->micro->kind == TSR_KIND_SPARSE24;
+  return sparse && chunk < whole ? whole : chunk;
 }
 
 static void set_cursors(host_kernel *k, gemv *g, host_walk *walk) {
@@ -134,18 +125,16 @@ static void set_cursors(host_kernel *k, gemv *g, host_walk *walk) {
   const host_micro *micro = g->micro;
   bool sparse = micro->kind == TSR_KIND_SPARSE24;
   uint32_t size = sparse ? 32 : 64;
-  LLVMValueRef values =
-      cg_at(e, micro->stream, sparse ? tsr_host_micro_values(micro) : 0);
-  g->weights = host_cursor(walk, cg_at_index(e, values, g->unit_first, size),
-                           micro->units * size);
-  g->masks = host_cursor(walk, cg_at_index(e, micro->stream, g->unit_first, 4),
-                         micro->units * 4u);
-  // A pass over some of the units asks for its share of the whole.
-  uint64_t share = tsr_host_micro_size(micro) / micro->units;
-  g->ahead_size = (uint32_t)(share * g->unit_count / micro->quads);
-  LLVMValueRef ahead = cg_at(e, micro->stream, PREFETCH_DISTANCE);
-  g->ahead = host_cursor(walk, cg_at_index(e, ahead, g->unit_first, share),
-                         g->ahead_size);
+  // Chunks of 2:4 units begin with a block, so that this stride is exact.
+  uint32_t stride = micro->units * (sparse ? 36 : 64);
+  LLVMValueRef first = micro->stream;
+  LLVMValueRef masks = micro->stream;
+  if (g->unit_base == 0) {
+    first = cg_at_index(e, first, g->unit_first, size);
+    masks = cg_at_index(e, masks, g->unit_first, 4);
+  }
+  g->weights = host_cursor(walk, first, stride);
+  g->masks = host_cursor(walk, masks, stride);
   LLVMValueRef x = cg_at_index(e, k->input, micro->column,
                                (uint64_t)k->spec->tile.columns * 2);
   x = cg_at_value(e, x, cg_mul(e, k->input_stride, g->token_first));
@@ -170,7 +159,7 @@ static void accumulator_addresses(host_kernel *k, const gemv *g, bool table,
              ? cg_at(e, base, HOST_GEMV_DENSE_SIZE)
              : cg_at_index(e, base, g->unit_first, (uint64_t)k->vectors * size);
   for (uint32_t u = 0; u < units;) {
-    uint32_t count = table ? group_size(k, units - u) : 1;
+    uint32_t count = table ? host_group_size(k, units, u) : 1;
     for (uint32_t v = 0; v < (table ? 1 : k->vectors); ++v) {
       for (uint32_t t = 0; t < g->token_count; ++t, ++n) {
         uint32_t offset = table ? u * 32 : (u * k->vectors + v) * size;
@@ -231,6 +220,16 @@ static void unit_passes(host_kernel *k, gemv *g, bool table) {
   g->unit_first = cg_i64(e, 0);
   if (passes == 1) {
     pass(k, g, table);
+    return;
+  }
+  if (g->micro->units == 3 && g->micro->kind == TSR_KIND_SPARSE24) {
+    // Where these units lie in their blocks differs from quad to quad.
+    for (uint32_t i = 0; i < passes; ++i) {
+      g->unit_base = i * g->unit_count;
+      g->unit_first = cg_i64(e, g->unit_base);
+      pass(k, g, table);
+    }
+    g->unit_base = 0;
     return;
   }
   cg_loop loop;

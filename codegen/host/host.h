@@ -97,7 +97,16 @@ typedef struct host_micro {
 } host_micro;
 
 uint64_t tsr_host_micro_size(const host_micro *micro);
-uint64_t tsr_host_micro_values(const host_micro *micro);  // offset, 2:4
+// Where unit |index| of a 2:4 micro-panel (quad by quad) has its mask and its
+// values, from the start of the micro-panel or of any block of it.
+uint64_t host_mask_offset(uint32_t index);
+uint64_t host_values_offset(uint32_t index);
+// The fewest quads of |units| units that fill whole blocks: only from multiples
+// of them are offsets inside straight-line code constants.
+uint32_t host_block_quads(uint32_t units);
+// Units of a table group from unit |unit| on: 2 where vectors hold as many, and
+// pairs never straddle blocks.
+uint32_t host_group_size(const host_kernel *k, uint32_t units, uint32_t unit);
 
 // unit.c: operands in registers.
 // A quad of X as 64 bits; columns from |valid| on are zero and are not read.

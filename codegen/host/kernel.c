@@ -7,13 +7,23 @@
 
 #include "host.h"
 
-uint64_t tsr_host_micro_values(const host_micro *micro) {
-  return ((uint64_t)micro->units * micro->quads * 4 + 63) / 64 * 64;
-}
-
 uint64_t tsr_host_micro_size(const host_micro *micro) {
   return tsr_host_tile_size(micro->units * TSR_HOST_UNIT_ROWS,
                             micro->quads * TSR_HOST_QUAD, micro->kind);
+}
+
+uint64_t host_mask_offset(uint32_t index) {
+  return (uint64_t)index / TSR_HOST_BLOCK_UNITS * TSR_HOST_BLOCK_SIZE +
+         index % TSR_HOST_BLOCK_UNITS * 4u;
+}
+
+uint64_t host_values_offset(uint32_t index) {
+  return (uint64_t)index / TSR_HOST_BLOCK_UNITS * TSR_HOST_BLOCK_SIZE +
+         TSR_HOST_ALIGNMENT + index % TSR_HOST_BLOCK_UNITS * 32u;
+}
+
+uint32_t host_block_quads(uint32_t units) {
+  return units == 3 ? TSR_HOST_BLOCK_UNITS : TSR_HOST_BLOCK_UNITS / units;
 }
 
 LLVMValueRef host_argument(host_kernel *k, LLVMTypeRef type, uint64_t offset,

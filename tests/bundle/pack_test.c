@@ -209,14 +209,14 @@ static void test_damage(uint64_t *random) {
            TSR_CORRUPT);
   CHECK_STR(error.message, "row 0, column 0: a 2:4 group does not keep 2");
   packed[0] = saved;
-  // Masks: 4 units * 9 quads * 4 bytes = 144 of 192.
-  packed[150] = 1;
+  // 4 units * 9 quads: two blocks of 16 units, and 4 masks of 16 places.
+  packed[2 * TSR_HOST_BLOCK_SIZE + 20] = 1;
   error = (tsr_error){0};
   CHECK_EQ(tsr_host_unpack_tile(packed, 30, 34, TSR_KIND_SPARSE24, unpacked,
                                 unpacked_keep, &error),
            TSR_CORRUPT);
   CHECK_STR(error.message, "a gap is not zero");
-  packed[150] = 0;
+  packed[2 * TSR_HOST_BLOCK_SIZE + 20] = 0;
   packed[size - 1] = 0x40;  // an element of a row that does not exist
   error = (tsr_error){0};
   CHECK_EQ(tsr_host_unpack_tile(packed, 30, 34, TSR_KIND_SPARSE24, unpacked,

@@ -88,19 +88,20 @@ static void check_kernel(const char *variant, tsr_dtype type, uint32_t tokens,
 #define CHECK_KERNEL(variant, type, tokens, list) \
   check_kernel(variant, type, tokens, list, sizeof(list) / sizeof((list)[0]))
 
-// 8 quads of 4 units: 32 dot products for 2048 bytes, each unit loaded once and
-// asked for once; 2:4 by table: 16 for 1152 bytes, nothing expanded.
+// 8 quads of 4 units: 32 dot products for 2048 bytes, each unit loaded once;
+// 2:4 by table: 16 for 1152 bytes, nothing expanded. Reading ahead is the
+// hardware's.
 static void test_gemv_bf16(void) {
   static const expectation one[] = {
       {"gemv.dense", "vdpbf16ps", 32, 32},
-      {"gemv.dense", "prefetcht0", 32, 32},
+      {"gemv.dense", "prefetch", 0, 0},
       {"gemv.dense", "Spill", 0, 0},
       {"gemv.dense", "Reload", 0, 0},
       {"gemv.dense", "ymm", 0, 0},
       {"gemv.sparse24.table", "vdpbf16ps", 16, 16},
       {"gemv.sparse24.table", "vpmultishiftqb", 16, 16},
       {"gemv.sparse24.table", "vpermd", 16, 16},
-      {"gemv.sparse24.table", "prefetcht0", 18, 18},
+      {"gemv.sparse24.table", "prefetch", 0, 0},
       {"gemv.sparse24.table", "vpexpand", 0, 0},
       {"gemv.sparse24.table", "Spill", 0, 0},
       {"gemv.sparse24.table", "Reload", 0, 0},

@@ -16,10 +16,6 @@ typedef struct shape {
   tsr_activation activation;
 } shape;
 
-static uint64_t up64(uint64_t size) {
-  return (size + 63) / 64 * 64;
-}
-
 static float to_float(tsr_dtype type, const void *from, uint64_t index) {
   if (type == TSR_DTYPE_F32) return ((const float *)from)[index];
   uint16_t bits = ((const uint16_t *)from)[index];
@@ -51,13 +47,17 @@ static float weight_at(const shape *s, const uint8_t *tile, uint32_t rows,
     return to_float(s->weight_type, tile + micro * 4 * quads * 64 + unit * 64,
                     element);
   }
-  const uint8_t *start =
-      tile + micro * (up64(4 * quads * 4) + up64(4 * quads * 32));
+  // 16 units: 64 bytes of masks, 512 of elements; a rest of n: 64 and the
+  // lines that 32 * n bytes fill. Whole micro-panels stand in front.
+  uint64_t rest = 4 * quads % 16;
+  uint64_t panel = 4 * quads / 16 * 576;
+  if (rest != 0) panel += 64 + (rest * 32 + 63) / 64 * 64;
+  const uint8_t *block = tile + micro * panel + unit / 16 * 576;
   uint32_t mask;
-  memcpy(&mask, start + unit * 4, sizeof(mask));
+  memcpy(&mask, block + unit % 16 * 4, sizeof(mask));
   if ((mask >> element & 1u) == 0) return 0;
   uint32_t before = mask & ((1u << element) - 1);
-  return to_float(s->weight_type, start + up64(here * quads * 4) + unit * 32,
+  return to_float(s->weight_type, block + 64 + unit % 16 * 32,
                   (uint64_t)__builtin_popcount(before));
 }
 

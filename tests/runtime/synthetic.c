@@ -131,6 +131,17 @@ static uint32_t unit_mask(const synthetic_layer *l, uint32_t panel,
   return mask;
 }
 
+static void put_kept(const synthetic_layer *l, uint32_t panel, uint32_t column,
+                     uint32_t r, uint32_t c, tsr_buffer *out) {
+  uint32_t mask = unit_mask(l, panel, column, r, c);
+  for (uint32_t i = 0; i < 32; ++i) {
+    if ((mask >> i & 1u) == 0) continue;
+    uint16_t bits = to_bits(
+        l->weight_type, weight_or_zero(l, panel, column, r + i / 4, c + i % 4));
+    tsr_buffer_append(out, &bits, 2);
+  }
+}
+
 static void put_micro_panel(const synthetic_layer *l, uint32_t panel,
                             uint32_t column, uint32_t kind, uint32_t first_row,
                             uint32_t rows, uint32_t columns, tsr_buffer *out) {
@@ -142,26 +153,21 @@ static void put_micro_panel(const synthetic_layer *l, uint32_t panel,
     }
     return;
   }
-  for (uint32_t c = 0; c < columns; c += 4) {
-    for (uint32_t r = 0; r < rows; r += 8) {
-      uint32_t mask = unit_mask(l, panel, column, first_row + r, c);
+  uint32_t high = (rows + 7) / 8;
+  uint32_t units = high * ((columns + 3) / 4);
+  for (uint32_t first = 0; first < units; first += 16) {
+    uint32_t last = units - first < 16 ? units : first + 16;
+    for (uint32_t u = first; u < last; ++u) {
+      uint32_t mask =
+          unit_mask(l, panel, column, first_row + u % high * 8, u / high * 4);
       tsr_buffer_append(out, &mask, 4);
     }
-  }
-  align(out, 64);
-  for (uint32_t c = 0; c < columns; c += 4) {
-    for (uint32_t r = 0; r < rows; r += 8) {
-      uint32_t mask = unit_mask(l, panel, column, first_row + r, c);
-      for (uint32_t i = 0; i < 32; ++i) {
-        if ((mask >> i & 1u) == 0) continue;
-        uint16_t bits = to_bits(
-            l->weight_type,
-            weight_or_zero(l, panel, column, first_row + r + i / 4, c + i % 4));
-        tsr_buffer_append(out, &bits, 2);
-      }
+    align(out, 64);
+    for (uint32_t u = first; u < last; ++u) {
+      put_kept(l, panel, column, first_row + u % high * 8, u / high * 4, out);
     }
+    align(out, 64);
   }
-  align(out, 64);
 }
 
 static void put_tile(const synthetic_layer *l, uint32_t panel, uint32_t column,

@@ -8,12 +8,17 @@
 // up to 8 rows and C = c rounded up to 4 columns with zeros, and cut into
 // micro-panels of 32 rows (the last may hold 8, 16 or 24). Inside a micro-panel
 // the order is: for each quad of 4 columns, for each unit of 8 rows.
-//   unit: 8 rows x 4 columns = 32 elements, row-major: element 4 * row +
-//   column. dense:    units one after the other, 64 bytes each. sparse24: first
-//   a uint32 mask per unit (bit 4 * row + column set: kept;
-//             exactly 2 bits per row), padded with zeros to 64 bytes; then the
-//             16 kept elements of each unit in mask order, 32 bytes per unit,
-//             padded with zeros to 64 bytes.
+//
+// unit: 8 rows x 4 columns = 32 elements, row-major: element 4 * row + column.
+//
+// dense: units one after the other, 64 bytes each.
+//
+// sparse24: blocks of 16 units (the last may have fewer). A block is first a
+// uint32 mask per unit (bit 4 * row + column set: kept; exactly 2 bits per
+// row), padded with zeros to 64 bytes; then the 16 kept elements of each unit
+// in mask order, 32 bytes per unit, padded with zeros to 64 bytes. So a stream
+// is read strictly upwards, which is what hardware prefetchers follow.
+//
 // A group that keeps fewer than 2 gets further bits with value zero, the lowest
 // free positions first. Every tile starts at a multiple of 64 bytes. A worker's
 // stream is its tiles in schedule order; it starts at a multiple of 64 bytes
@@ -29,6 +34,8 @@ enum {
   TSR_HOST_QUAD = 4,
   TSR_HOST_MICRO_ROWS = 32,
   TSR_HOST_ALIGNMENT = 64,
+  TSR_HOST_BLOCK_UNITS = 16,  // of a 2:4 block: its masks fill a line
+  TSR_HOST_BLOCK_SIZE = 64 + 16 * 32,
   TSR_HOST_STREAM_SLACK = 4096,   // prefetch may run past the end by this much
   TSR_HOST_DEFAULT_WORKERS = 12,  // divides evenly over 1, 2, 3, 4, 6, 12
 };
@@ -111,8 +118,9 @@ static inline uint64_t tsr_host_tile_size(uint32_t rows, uint32_t columns,
   uint64_t size = 0;
   for (uint64_t left = units; left != 0;) {
     uint64_t here = left < 4 ? left : 4;
-    size += (here * quads * 4u + 63u) / 64u * 64u;
-    size += (here * quads * 32u + 63u) / 64u * 64u;
+    uint64_t rest = here * quads % TSR_HOST_BLOCK_UNITS;
+    size += here * quads / TSR_HOST_BLOCK_UNITS * TSR_HOST_BLOCK_SIZE;
+    if (rest != 0) size += 64u + (rest * 32u + 63u) / 64u * 64u;
     left -= here;
   }
   return size;
