@@ -28,3 +28,20 @@ function(tessera_target name)
     target_compile_options(${name} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
 endfunction()
+
+# What a target makes depends on its own code: a header FILE that defines MACRO
+# as a hash of the sources, made anew when one changes, so that nothing cached
+# outlives the code that made it.
+function(tessera_source_revision target file macro)
+  set(out ${CMAKE_CURRENT_BINARY_DIR}/${file})
+  list(SORT ARGN)
+  list(JOIN ARGN "|" files)
+  add_custom_command(
+    OUTPUT ${out}
+    COMMAND ${CMAKE_COMMAND} -DOUT=${out} -DMACRO=${macro} "-DFILES=${files}"
+            -P ${PROJECT_SOURCE_DIR}/cmake/SourceRevision.cmake
+    DEPENDS ${ARGN} ${PROJECT_SOURCE_DIR}/cmake/SourceRevision.cmake
+    VERBATIM)
+  target_sources(${target} PRIVATE ${out})
+  target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_BINARY_DIR})
+endfunction()

@@ -5,17 +5,15 @@
 #include <string.h>
 
 #include "codegen/codegen.h"
-
-// Raise it with every change of what is generated.
-#define GENERATOR_REVISION "host-8"
+#include "generator_revision.h"
 
 void tsr_codegen_fingerprint(tsr_buffer *out) {
   unsigned major = 0;
   unsigned minor = 0;
   unsigned patch = 0;
   LLVMGetVersion(&major, &minor, &patch);
-  tsr_buffer_printf(out, "tessera %s %s llvm %u.%u.%u", TESSERA_VERSION,
-                    GENERATOR_REVISION, major, minor, patch);
+  tsr_buffer_printf(out, "tessera %s host-%08x llvm %u.%u.%u", TESSERA_VERSION,
+                    TSR_GENERATOR_REVISION, major, minor, patch);
 }
 
 tsr_hash tsr_codegen_key(const tsr_kernel *kernel, const tsr_variant *variant) {

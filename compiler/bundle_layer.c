@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "compiler/bundle.h"
+#include "packer_revision.h"
 
 enum { WINDOW_PER_THREAD = 2 };
 
@@ -343,5 +344,5 @@ void tsr_layer_key_init(const tsr_plan_layer *layer, uint32_t workers,
   tsr_hash *compiler = &out_key->parts[TSR_KEY_COMPILER];
   hash_number(compiler, TSR_BUNDLE_VERSION);
   hash_number(compiler, TSR_HOST_ABI_VERSION);
-  hash_number(compiler, TSR_PACK_REVISION);
+  hash_number(compiler, TSR_PACKER_REVISION);
 }

@@ -16,8 +16,6 @@ enum {
   TSR_BUNDLE_VERSION = 1,
   TSR_STREAM_ALIGNMENT = 4096,
   TSR_SECTION_ALIGNMENT = 64,
-  // Raise it whenever the bytes that packing makes may change.
-  TSR_PACK_REVISION = 1,
 };
 
 // ---- weights.bin -----------------------------------------------------------
