@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One to four tokens: the time is that of reading the weights once. They are
+// A few tokens: the time is that of reading the weights once. They are
 // multiplied as they come from the stream; the sums of a panel stay in the
 // first cache between tiles.
 #include "host.h"
@@ -49,7 +49,7 @@ static void step_units(host_kernel *k, void *context, host_walk *walk,
                        const LLVMValueRef *cursors, uint32_t quad,
                        bool is_last) {
   const gemv *g = context;
-  LLVMValueRef x[4];
+  LLVMValueRef x[HOST_GEMV_TOKENS];
   cg_keep_order(&k->e);
   for (uint32_t t = 0; t < g->token_count; ++t) {
     x[t] = host_quad_broadcast(k, load_x(k, g, cursors, t, quad, is_last));
@@ -75,7 +75,7 @@ static void step_groups(host_kernel *k, void *context, host_walk *walk,
                         bool is_last) {
   const gemv *g = context;
   cg_emit *e = &k->e;
-  host_table tables[4];
+  host_table tables[HOST_GEMV_TOKENS];
   cg_keep_order(e);
   for (uint32_t t = 0; t < g->token_count; ++t) {
     tables[t] = host_quad_table(k, load_x(k, g, cursors, t, quad, is_last));

@@ -51,6 +51,7 @@ enum {
   HOST_GEMV_DENSE_SIZE = 512,   // accumulators of 4 units of one token
   HOST_GEMV_TOKEN_SIZE = 640,   // the same plus 32 rows of 2:4 sums
   HOST_BLOCK_TOKEN_SIZE = 512,  // accumulators of 4 units of one token
+  HOST_GEMV_TOKENS = 6,         // the most that gemv serves
   HOST_MAX_BLOCK = 6,           // tokens of a register block
 };
 

@@ -6,7 +6,7 @@
 
 #include "host.h"
 
-enum { GEMV_LAST = 4, BATCH_LAST = 16 };
+enum { GEMV_DENSE_LAST = 4, BATCH_LAST = 16 };
 
 // Accumulators of a gemm chunk stay within this, so that they and the slice of
 // X fit the second cache (1 MiB on Zen 4, 1..2 MiB on recent Intel).
@@ -36,8 +36,15 @@ host_shape tsr_host_shape(const tsr_kernel_spec *spec) {
   return shape;
 }
 
+// Where batch begins to win: later with 2:4 tiles, which gemv multiplies as
+// they lie and batch expands (measured; docs/host-kernels.md).
+static uint32_t gemv_last(const tsr_kernel_spec *spec) {
+  bool sparse = (spec->kinds & 1u << TSR_KIND_SPARSE24) != 0;
+  return sparse ? (uint32_t)HOST_GEMV_TOKENS : (uint32_t)GEMV_DENSE_LAST;
+}
+
 host_strategy tsr_host_strategy(const tsr_kernel_spec *spec) {
-  if (spec->token_last <= GEMV_LAST) return HOST_GEMV;
+  if (spec->token_last <= gemv_last(spec)) return HOST_GEMV;
   return spec->token_last <= BATCH_LAST ? HOST_BATCH : HOST_GEMM;
 }
 
@@ -128,7 +135,7 @@ uint32_t tsr_codegen_plan(const tsr_kernel_spec *spec,
   while (first <= spec->token_last && count < TSR_KERNEL_LIMIT) {
     uint32_t last = UINT32_MAX;
     if (first <= BATCH_LAST) last = BATCH_LAST;
-    if (first <= GEMV_LAST) last = first;
+    if (first <= gemv_last(spec)) last = first;
     if (last > spec->token_last) last = spec->token_last;
     describe(spec, first, last, &out_kernels[count++]);
     if (last == UINT32_MAX) break;

@@ -439,7 +439,7 @@ static const test_case cases[] = {
 };
 
 static void run_case(const test_case *c, tsr_dtype type, const char *variant) {
-  static const uint32_t tokens[] = {1, 2, 3, 4, 5, 8, 16, 17, 33, 64, 131};
+  static const uint32_t tokens[] = {1, 2, 3, 4, 5, 6, 7, 16, 17, 33, 64, 131};
   layer_options options = {.zero_share = c->zero,
                            .sparse_share = c->sparse,
                            .workers = c->workers,
