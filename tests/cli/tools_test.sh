@@ -210,6 +210,10 @@ else
 fi
 expect 1 "tesserac: error: no layer 'ragges' in bundle 'cli-test'; did you \
 mean 'ragged'?" "$tesserac" inspect b --layer ragges
+for command in verify bench; do
+  expect 1 "tessera: error: no layer 'ragges' in bundle 'cli-test'; did you \
+mean 'ragged'?" "$tessera" $command b --layer ragges
+done
 "$tesserac" inspect absent 2>err
 [ $? = 1 ] || [ $? = 3 ] || fail "inspect absent"
 cp -r b damaged

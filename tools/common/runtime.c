@@ -33,28 +33,45 @@ static const char *layer_name(const tessera_bundle *bundle, uint32_t index) {
   return info.name;
 }
 
-int tsr_cli_no_layer(const tsr_cli *cli, const tessera_bundle *bundle,
-                     const char *name) {
+static tsr_status no_layer(const tessera_bundle *bundle, const char *name,
+                           tsr_error *error) {
+  const char *title = tessera_bundle_name(bundle);
   uint32_t count = tessera_bundle_layer_count(bundle);
+  if (count == 0) {
+    return tsr_error_set(error, TSR_NOT_FOUND, "bundle '%s' has no layers",
+                         title);
+  }
   const char **names = tsr_calloc((size_t)count + 1, sizeof(*names));
   const char *meant = NULL;
   for (uint32_t i = 0; names != NULL && i < count; ++i) {
     names[i] = layer_name(bundle, i);
   }
   if (names != NULL) meant = tsr_suggest_word(name, names);
-  const char *first = count == 0 ? NULL : layer_name(bundle, 0);
-  if (meant != NULL) {
-    tsr_cli_error(cli, "no layer '%s' in bundle '%s'; did you mean '%s'?", name,
-                  tessera_bundle_name(bundle), meant);
-  } else if (first != NULL) {
-    tsr_cli_error(cli, "no layer '%s' in bundle '%s'; it has %s, '%s'%s", name,
-                  tessera_bundle_name(bundle),
-                  tsr_format_plural(count, "layer").text, first,
-                  count == 1 ? "" : " first");
-  } else {
-    tsr_cli_error(cli, "bundle '%s' has no layers",
-                  tessera_bundle_name(bundle));
-  }
   tsr_free((void *)names);
-  return TSR_EXIT_DIAGNOSED;
+  if (meant != NULL) {
+    return tsr_error_set(error, TSR_NOT_FOUND,
+                         "no layer '%s' in bundle '%s'; did you mean '%s'?",
+                         name, title, meant);
+  }
+  return tsr_error_set(error, TSR_NOT_FOUND,
+                       "no layer '%s' in bundle '%s'; it has %s, '%s'%s", name,
+                       title, tsr_format_plural(count, "layer").text,
+                       layer_name(bundle, 0), count == 1 ? "" : " first");
+}
+
+tsr_status tsr_layers_select(const tessera_bundle *bundle, const char *name,
+                             uint32_t *out_first, uint32_t *out_count,
+                             tsr_error *error) {
+  uint32_t count = tessera_bundle_layer_count(bundle);
+  *out_first = 0;
+  *out_count = count;
+  if (name == NULL) return TSR_OK;
+  const tessera_layer *wanted = tessera_bundle_find_layer(bundle, name);
+  for (uint32_t i = 0; wanted != NULL && i < count; ++i) {
+    if (tessera_bundle_layer(bundle, i) != wanted) continue;
+    *out_first = i;
+    *out_count = 1;
+    return TSR_OK;
+  }
+  return no_layer(bundle, name, error);
 }

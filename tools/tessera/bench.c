@@ -8,6 +8,7 @@
 #include "common/cli.h"
 #include "common/interrupt.h"
 #include "common/progress.h"
+#include "common/runtime.h"
 #include "common/table.h"
 #include "common/terminal.h"
 #include "contest.h"
@@ -80,8 +81,8 @@ static tsr_status find_opponent(const bench *b, const point *p,
   if (!b->has_against) return TSR_OK;
   uint32_t count;
   tessera_layer_info info;
-  tsr_status status =
-      tsr_session_find(&b->against, p->info.name, out_layer, &count, error);
+  tsr_status status = tsr_layers_select(b->against.bundle, p->info.name,
+                                        out_layer, &count, error);
   if (status == TSR_OK) {
     status = tsr_session_query(&b->against, *out_layer, &info, error);
   }
@@ -354,8 +355,9 @@ static tsr_status open_parties(bench *b, tsr_error *error) {
 static tsr_status bench_bundle(bench *b, tsr_error *error) {
   tsr_status status = open_parties(b, error);
   if (status == TSR_OK) {
-    status = tsr_session_find(&b->session, tsr_cli_string(b->cli, "layer"),
-                              &b->first, &b->count, error);
+    status =
+        tsr_layers_select(b->session.bundle, tsr_cli_string(b->cli, "layer"),
+                          &b->first, &b->count, error);
   }
   if (status == TSR_OK) status = plan_points(b, error);
   if (status == TSR_OK) status = measure_points(b, error);

@@ -29,8 +29,12 @@ static int open_layer(job *j) {
       TESSERA_OK) {
     return tsr_cli_fail_runtime(cli, &error);
   }
-  j->layer = tessera_bundle_find_layer(j->bundle, name);
-  if (j->layer == NULL) return tsr_cli_no_layer(cli, j->bundle, name);
+  uint32_t index, count;
+  tsr_error missing = {0};
+  if (tsr_layers_select(j->bundle, name, &index, &count, &missing) != TSR_OK) {
+    return tsr_cli_fail(cli, &missing);
+  }
+  j->layer = tessera_bundle_layer(j->bundle, index);
   j->info.size = sizeof(j->info);
   if (tessera_layer_query(j->layer, &j->info, &error) != TESSERA_OK) {
     return tsr_cli_fail_runtime(cli, &error);

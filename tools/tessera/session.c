@@ -67,25 +67,6 @@ tsr_status tsr_session_query(const tsr_session *session, uint32_t layer,
   return tsr_session_status(status, &failure, error);
 }
 
-tsr_status tsr_session_find(const tsr_session *session, const char *name,
-                            uint32_t *out_first, uint32_t *out_count,
-                            tsr_error *error) {
-  uint32_t count = tessera_bundle_layer_count(session->bundle);
-  *out_first = 0;
-  *out_count = count;
-  if (name == NULL) return TSR_OK;
-  const tessera_layer *wanted =
-      tessera_bundle_find_layer(session->bundle, name);
-  for (uint32_t i = 0; wanted != NULL && i < count; ++i) {
-    if (tessera_bundle_layer(session->bundle, i) != wanted) continue;
-    *out_first = i;
-    *out_count = 1;
-    return TSR_OK;
-  }
-  return tsr_error_set(error, TSR_NOT_FOUND, "bundle '%s' has no layer '%s'",
-                       tessera_bundle_name(session->bundle), name);
-}
-
 // ---- The manifest ----------------------------------------------------------
 
 static bool read_hash(const json_t *key, const char *name, tsr_hash *out) {

@@ -32,12 +32,6 @@ void tsr_session_close(tsr_session *session);  // a zeroed one is legal
 tsr_status tsr_session_status(tessera_status status, const tessera_error *from,
                               tsr_error *error);
 
-// Layers that |name| selects: all for NULL, else the one of that name. False,
-// with |error| set, when there is none.
-TSR_MUST_USE tsr_status tsr_session_find(const tsr_session *session,
-                                         const char *name, uint32_t *out_first,
-                                         uint32_t *out_count, tsr_error *error);
-
 TSR_MUST_USE tsr_status tsr_session_query(const tsr_session *session,
                                           uint32_t layer,
                                           tessera_layer_info *out_info,

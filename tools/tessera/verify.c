@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "common/cli.h"
 #include "common/progress.h"
+#include "common/runtime.h"
 #include "compiler/import.h"
 #include "frontend/frontend.h"
 #include "reference.h"
@@ -584,8 +585,9 @@ static tsr_status verify_bundle(verify *v, tsr_error *error) {
       .variant = tsr_cli_string(v->cli, "variant")};
   tsr_status status = tsr_session_open(&options, &v->session, error);
   if (status == TSR_OK) {
-    status = tsr_session_find(&v->session, tsr_cli_string(v->cli, "layer"),
-                              &v->first, &v->count, error);
+    status =
+        tsr_layers_select(v->session.bundle, tsr_cli_string(v->cli, "layer"),
+                          &v->first, &v->count, error);
   }
   if (status == TSR_OK) status = open_inputs(v, error);
   if (status != TSR_OK) return status;

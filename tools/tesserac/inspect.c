@@ -87,23 +87,16 @@ static int open_bundle(tsr_inspection *inspection) {
                   problem.line, problem.text);
     return TSR_EXIT_DIAGNOSED;
   }
-  inspection->count = tessera_bundle_layer_count(inspection->bundle);
   return TSR_EXIT_OK;
 }
 
 static int choose_layer(tsr_inspection *inspection) {
-  const char *name = tsr_cli_string(inspection->cli, "layer");
-  if (name == NULL) return TSR_EXIT_OK;
-  uint32_t count = inspection->count;
-  for (uint32_t i = 0; i < count; ++i) {
-    tessera_layer_info info = tsr_inspection_layer(inspection, i);
-    if (info.name != NULL && strcmp(info.name, name) == 0) {
-      inspection->first = i;
-      inspection->count = 1;
-      return TSR_EXIT_OK;
-    }
-  }
-  return tsr_cli_no_layer(inspection->cli, inspection->bundle, name);
+  const tsr_cli *cli = inspection->cli;
+  tsr_error error = {0};
+  tsr_status status =
+      tsr_layers_select(inspection->bundle, tsr_cli_string(cli, "layer"),
+                        &inspection->first, &inspection->count, &error);
+  return status == TSR_OK ? TSR_EXIT_OK : tsr_cli_fail(cli, &error);
 }
 
 static void draw_maps(const tsr_inspection *inspection, tsr_buffer *out) {
