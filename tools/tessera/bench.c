@@ -8,6 +8,7 @@
 #include "common/cli.h"
 #include "common/interrupt.h"
 #include "common/progress.h"
+#include "common/rows.h"
 #include "common/runtime.h"
 #include "common/table.h"
 #include "common/terminal.h"
@@ -436,13 +437,6 @@ static const tsr_option options[] = {
     {.name = "json", .type = TSR_OPTION_FLAG, .help = "print JSON"},
     {0}};
 
-static const tsr_positional positionals[] = {{.name = "BUNDLE",
-                                              .help = "the bundle",
-                                              .type = TSR_OPTION_FILE,
-                                              .minimum = 1,
-                                              .maximum = 1},
-                                             {0}};
-
 static const tsr_example examples[] = {
     {"tessera bench model.bundle --tokens 1", "decode speed of every layer"},
     {"tessera bench sparse.bundle --against dense.bundle --peer openblas",
@@ -461,7 +455,7 @@ const tsr_command tsr_command_bench = {
         "GFLOP/s counts the dense product, 2 M K N. 'bundle' and 'OpenBLAS' "
         "are their time over ours: above 1, ours is faster.",
     .options = options,
-    .positionals = positionals,
+    .positionals = tsr_positionals_bundle,
     .examples = examples,
     .polls_interrupt = true,
     .run = run_bench};

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "common/rows.h"
 #include "common/runtime.h"
 #include "common/terminal.h"
 #include "tessera/activations.h"
@@ -224,14 +225,6 @@ static const tsr_option options[] = {
      .help = "use this image of the bundle, not the best one that fits"},
     {0}};
 
-static const tsr_positional positionals[] = {
-    {.name = "BUNDLE",
-     .help = "what tesserac compile wrote: a folder or a single file",
-     .type = TSR_OPTION_FILE,
-     .minimum = 1,
-     .maximum = 1},
-    {0}};
-
 static const tsr_example examples[] = {
     {"tessera run model.bundle --layer encoder.0.up -i x.npy -o y.npy",
      "multiply the rows of x.npy by the layer"},
@@ -247,7 +240,7 @@ const tsr_command tsr_command_run = {
         "is in_features, the others count tokens, and Y keeps them. Y is "
         "written whole or not at all.",
     .options = options,
-    .positionals = positionals,
+    .positionals = tsr_positionals_bundle,
     .examples = examples,
     .run = run,
 };

@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "common/cli.h"
 #include "common/progress.h"
+#include "common/rows.h"
 #include "common/runtime.h"
 #include "compiler/import.h"
 #include "frontend/frontend.h"
@@ -660,13 +661,6 @@ static const tsr_option options[] = {
     {.name = "json", .type = TSR_OPTION_FLAG, .help = "print JSON"},
     {0}};
 
-static const tsr_positional positionals[] = {{.name = "BUNDLE",
-                                              .help = "the bundle",
-                                              .type = TSR_OPTION_FILE,
-                                              .minimum = 1,
-                                              .maximum = 1},
-                                             {0}};
-
 static const tsr_example examples[] = {
     {"tessera verify model.bundle", "all layers, kernels at their boundaries"},
     {"tessera verify model.bundle --inputs models --layer encoder.0.up",
@@ -686,6 +680,6 @@ const tsr_command tsr_command_verify = {
         "wrong, and the exit code is 1. The bounds are derived in "
         "docs/numerics.md.",
     .options = options,
-    .positionals = positionals,
+    .positionals = tsr_positionals_bundle,
     .examples = examples,
     .run = run_verify};

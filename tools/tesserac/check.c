@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/diagnostics.h"
+#include "common/rows.h"
 #include "common/terminal.h"
 #include "compiler/import.h"
 #include "tesserac/commands.h"
@@ -69,14 +70,6 @@ static const tsr_option options[] = {
     TSR_OPTIONS_DIAGNOSTICS,
     {0}};
 
-static const tsr_positional positionals[] = {
-    {.name = "PLAN",
-     .help = "the plan, or - for standard input",
-     .type = TSR_OPTION_FILE,
-     .minimum = 1,
-     .maximum = 1},
-    {0}};
-
 static const tsr_example examples[] = {
     {"tesserac check model.tess",
      "report every mistake in the plan and in "
@@ -96,7 +89,7 @@ const tsr_command tsr_command_check = {
         "tiles. All mistakes are reported, each with its place and a code "
         "that `tesserac explain` knows.",
     .options = options,
-    .positionals = positionals,
+    .positionals = tsr_positionals_plan,
     .examples = examples,
     .run = run,
 };

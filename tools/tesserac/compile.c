@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/parallel.h"
 #include "common/diagnostics.h"
 #include "common/interrupt.h"
+#include "common/rows.h"
 #include "common/terminal.h"
 #include "tesserac/commands.h"
 
@@ -35,13 +35,7 @@ static const tsr_option options[] = {
      .value = "PATH",
      .help = "write the bundle to PATH (default: PLAN with .bundle for .tess); "
              "with --emit, write files into the folder PATH"},
-    {.name = "jobs",
-     .letters = "j",
-     .type = TSR_OPTION_UINT,
-     .value = "N",
-     .help = "use N threads; 0: one per processor",
-     .default_text = "0",
-     .maximum = TSR_PARALLEL_MAX},
+    TSR_OPTION_JOBS,
     {.name = "target",
      .type = TSR_OPTION_CHOICE,
      .value = "VARIANT",
@@ -104,14 +98,6 @@ static const tsr_option options[] = {
      .type = TSR_OPTION_FLAG,
      .help = "say what is used and how long each stage takes"},
     TSR_OPTIONS_DIAGNOSTICS,
-    {0}};
-
-static const tsr_positional positionals[] = {
-    {.name = "PLAN",
-     .help = "the plan, or - for standard input",
-     .type = TSR_OPTION_FILE,
-     .minimum = 1,
-     .maximum = 1},
     {0}};
 
 static const tsr_example examples[] = {
@@ -203,8 +189,7 @@ static tsr_status check_place(const char *output, tsr_error *error) {
 static int read_options(tsr_compile *c, tsr_error *error) {
   const tsr_cli *cli = c->cli;
   c->plan_path = cli->positionals[0];
-  uint32_t jobs = (uint32_t)tsr_cli_uint(cli, "jobs");
-  c->threads = jobs == 0 ? tsr_processor_count() : jobs;
+  c->threads = tsr_cli_jobs(cli);
   c->verbose = tsr_cli_given(cli, "verbose");
   c->why = tsr_cli_given(cli, "why");
   c->single_file = tsr_cli_given(cli, "single-file");
@@ -341,7 +326,7 @@ const tsr_command tsr_command_compile = {
         "tokens.txt, ast.txt, plan.txt, schedule.txt, weights.bin, "
         "include/MODEL.h, and VARIANT/KERNEL.ll, .s, .o.",
     .options = options,
-    .positionals = positionals,
+    .positionals = tsr_positionals_plan,
     .examples = examples,
     .polls_interrupt = true,
     .run = run,

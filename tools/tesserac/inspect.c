@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "common/rows.h"
 #include "common/runtime.h"
 #include "common/terminal.h"
 #include "tesserac/commands.h"
@@ -196,14 +197,6 @@ static const tsr_option options[] = {
      .help = "read all of the bundle and check its checksums"},
     {0}};
 
-static const tsr_positional positionals[] = {
-    {.name = "BUNDLE",
-     .help = "what tesserac compile wrote: a folder or a single file",
-     .type = TSR_OPTION_FILE,
-     .minimum = 1,
-     .maximum = 1},
-    {0}};
-
 static const tsr_example examples[] = {
     {"tesserac inspect model.bundle", "layers, kernels and images as tables"},
     {"tesserac inspect model.bundle --layer encoder.0.up --tiles",
@@ -223,7 +216,7 @@ const tsr_command tsr_command_inspect = {
         "The structure of the bundle is always checked; its checksums are, "
         "when asked for.",
     .options = options,
-    .positionals = positionals,
+    .positionals = tsr_positionals_bundle,
     .examples = examples,
     .run = run,
 };

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/parallel.h"
 #include "common/diagnostics.h"
 #include "common/interrupt.h"
 #include "common/progress.h"
+#include "common/rows.h"
 #include "common/table.h"
 #include "common/terminal.h"
 #include "compiler/kind.h"
@@ -183,12 +183,11 @@ static bool advance(void *context, uint64_t weights) {
 static tsr_mask_options make_options(job *j) {
   const tsr_cli *cli = j->cli;
   bool absolute = strcmp(tsr_cli_string(cli, "criterion"), "absolute") == 0;
-  uint32_t jobs = (uint32_t)tsr_cli_uint(cli, "jobs");
   return (tsr_mask_options){
       .sparsity = tsr_cli_real(cli, "sparsity"),
       .per_tensor = tsr_cli_given(cli, "per-layer"),
       .criterion = absolute ? TSR_MASK_ABSOLUTE : TSR_MASK_RELATIVE,
-      .threads = jobs == 0 ? tsr_processor_count() : jobs,
+      .threads = tsr_cli_jobs(cli),
       .progress = advance,
       .progress_context = j};
 }
@@ -292,13 +291,7 @@ static const tsr_option options[] = {
      .help = "with --weights: the matrices whose names match GLOB, instead of "
              "*.layers.*.weight and *.layer.*.weight",
      .repeatable = true},
-    {.name = "jobs",
-     .letters = "j",
-     .type = TSR_OPTION_UINT,
-     .value = "N",
-     .help = "use N threads; 0: one per processor",
-     .default_text = "0",
-     .maximum = TSR_PARALLEL_MAX},
+    TSR_OPTION_JOBS,
     TSR_OPTIONS_DIAGNOSTICS,
     {0}};
 
