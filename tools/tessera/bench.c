@@ -329,10 +329,7 @@ static tsr_status report(const bench *b, tsr_error *error) {
 
 // The other bundle runs on its own device: its threads sleep while ours run.
 static tsr_status open_parties(bench *b, tsr_error *error) {
-  tsr_session_options options = {
-      .path = b->cli->positionals[0],
-      .thread_count = (uint32_t)tsr_cli_uint(b->cli, "threads"),
-      .variant = tsr_cli_string(b->cli, "variant")};
+  tsr_session_options options = tsr_session_read_options(b->cli);
   tsr_status status = tsr_session_open(&options, &b->session, error);
   if (status != TSR_OK) return status;
   uint32_t threads = tessera_device_thread_count(b->session.device);
@@ -424,16 +421,7 @@ static const tsr_option options[] = {
      .default_text = "0.5",
      .minimum = 0.001,
      .maximum = 3600},
-    {.name = "threads",
-     .letters = "t",
-     .type = TSR_OPTION_UINT,
-     .value = "N",
-     .help = "threads of every party (default: one per core)",
-     .maximum = 1024},
-    {.name = "variant",
-     .type = TSR_OPTION_STRING,
-     .value = "NAME",
-     .help = "run the kernels of this instruction-set variant"},
+    TSR_OPTIONS_SESSION("threads of every party (default: one per core)"),
     {.name = "json", .type = TSR_OPTION_FLAG, .help = "print JSON"},
     {0}};
 

@@ -29,6 +29,13 @@ tsr_status tsr_session_status(tessera_status status, const tessera_error *from,
   return mapped;
 }
 
+tsr_session_options tsr_session_read_options(const tsr_cli *cli) {
+  return (tsr_session_options){
+      .path = cli->positionals[0],
+      .thread_count = (uint32_t)tsr_cli_uint(cli, "threads"),
+      .variant = tsr_cli_string(cli, "variant")};
+}
+
 tsr_status tsr_session_open(const tsr_session_options *options,
                             tsr_session *out_session, tsr_error *error) {
   tessera_error failure = {0};

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "base/types.h"
+#include "common/cli.h"
 #include "tessera/tessera.h"
 
 typedef struct tsr_session_options {
@@ -20,6 +21,22 @@ typedef struct tsr_session {
   tessera_bundle *bundle;    // owned
   tessera_program *program;  // owned
 } tsr_session;
+
+// Two rows for the option table of such a command.
+#define TSR_OPTIONS_SESSION(threads_help)                          \
+  {.name = "threads",                                              \
+   .letters = "t",                                                 \
+   .type = TSR_OPTION_UINT,                                        \
+   .value = "N",                                                   \
+   .help = threads_help,                                           \
+   .maximum = 1024},                                               \
+  {                                                                \
+    .name = "variant", .type = TSR_OPTION_STRING, .value = "NAME", \
+    .help = "run the kernels of this instruction-set variant"      \
+  }
+
+// What the command line asks for: the first positional and those rows.
+tsr_session_options tsr_session_read_options(const tsr_cli *cli);
 
 // On failure |*out_session| is zeroed.
 TSR_MUST_USE tsr_status tsr_session_open(const tsr_session_options *options,

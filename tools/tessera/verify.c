@@ -580,10 +580,7 @@ static tsr_status verify_layers(verify *v, tsr_error *error) {
 }
 
 static tsr_status verify_bundle(verify *v, tsr_error *error) {
-  tsr_session_options options = {
-      .path = v->cli->positionals[0],
-      .thread_count = (uint32_t)tsr_cli_uint(v->cli, "threads"),
-      .variant = tsr_cli_string(v->cli, "variant")};
+  tsr_session_options options = tsr_session_read_options(v->cli);
   tsr_status status = tsr_session_open(&options, &v->session, error);
   if (status == TSR_OK) {
     status =
@@ -648,16 +645,7 @@ static const tsr_option options[] = {
      .value = "S",
      .help = "seed of the random input",
      .default_text = "1"},
-    {.name = "threads",
-     .letters = "t",
-     .type = TSR_OPTION_UINT,
-     .value = "N",
-     .help = "threads to run with (default: one per core)",
-     .maximum = 1024},
-    {.name = "variant",
-     .type = TSR_OPTION_STRING,
-     .value = "NAME",
-     .help = "run the kernels of this instruction-set variant"},
+    TSR_OPTIONS_SESSION("threads to run with (default: one per core)"),
     {.name = "json", .type = TSR_OPTION_FLAG, .help = "print JSON"},
     {0}};
 
