@@ -122,6 +122,14 @@ int tsr_cli_fail(const tsr_cli *cli, const tsr_error *error) {
   return TSR_EXIT_FAILURE;
 }
 
+tsr_status tsr_cli_print(const tsr_cli *cli, tsr_status status,
+                         tsr_buffer *text, tsr_error *error) {
+  if (status == TSR_OK) status = tsr_buffer_status(text, error);
+  if (status == TSR_OK) (void)fputs(tsr_buffer_text(text), cli->out);
+  tsr_buffer_fini(text);
+  return status;
+}
+
 // ---- Running ----------------------------------------------------------------
 
 static int show_help(const tsr_cli *cli) {

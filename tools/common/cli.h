@@ -164,6 +164,11 @@ int tsr_cli_usage_error(const tsr_cli *cli, const char *format, ...)
 // Prints the error (nothing for TSR_CANCELLED) and returns its exit code.
 int tsr_cli_fail(const tsr_cli *cli, const tsr_error *error);
 
+// Ends a text for standard output: prints it when |status|, what became of its
+// making, and the buffer are sound. Frees |text|; returns the first failure.
+TSR_MUST_USE tsr_status tsr_cli_print(const tsr_cli *cli, tsr_status status,
+                                      tsr_buffer *text, tsr_error *error);
+
 // The word of |words| (NULL-terminated) that |word| was meant to be, or NULL.
 const char *tsr_suggest_word(const char *word, const char *const *words);
 

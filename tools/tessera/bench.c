@@ -319,10 +319,7 @@ static tsr_status report(const bench *b, tsr_error *error) {
   } else {
     status = print_table(b, &out, error);
   }
-  if (status == TSR_OK) status = tsr_buffer_status(&out, error);
-  if (status == TSR_OK) fputs(tsr_buffer_text(&out), b->cli->out);
-  tsr_buffer_fini(&out);
-  return status;
+  return tsr_cli_print(b->cli, status, &out, error);
 }
 
 // ---- The command -----------------------------------------------------------

@@ -124,10 +124,8 @@ static tsr_status images(const tsr_cli *cli, const json_t *list,
   }
   tsr_status status =
       tsr_table_render(table, cli->utf8, cli->out_color, &text, error);
-  if (status == TSR_OK) (void)fputs(tsr_buffer_text(&text), cli->out);
   tsr_table_destroy(table);
-  tsr_buffer_fini(&text);
-  return status;
+  return tsr_cli_print(cli, status, &text, error);
 }
 
 // Asks the runtime itself, so that the answer is what a run would do.

@@ -553,10 +553,7 @@ static tsr_status report(const verify *v, const tsr_finding *findings,
   } else {
     status = tsr_verify_print_table(&summary, v->cli, &out, error);
   }
-  if (status == TSR_OK) status = tsr_buffer_status(&out, error);
-  if (status == TSR_OK) fputs(tsr_buffer_text(&out), v->cli->out);
-  tsr_buffer_fini(&out);
-  return status;
+  return tsr_cli_print(v->cli, status, &out, error);
 }
 
 static tsr_status verify_layers(verify *v, tsr_error *error) {

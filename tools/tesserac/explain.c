@@ -25,9 +25,7 @@ static const char *const codes[] = {
 
 static int print(const tsr_cli *cli, tsr_buffer *text, tsr_status status,
                  tsr_error *error) {
-  if (status == TSR_OK) status = tsr_buffer_status(text, error);
-  if (status == TSR_OK) (void)fputs(tsr_buffer_text(text), cli->out);
-  tsr_buffer_fini(text);
+  status = tsr_cli_print(cli, status, text, error);
   return status == TSR_OK ? TSR_EXIT_OK : tsr_cli_fail(cli, error);
 }
 

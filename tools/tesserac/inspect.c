@@ -158,9 +158,7 @@ static int show(const tsr_inspection *inspection) {
   } else {
     tsr_inspection_tables(inspection, &text);
   }
-  if (status == TSR_OK) status = tsr_buffer_status(&text, &error);
-  if (status == TSR_OK) (void)fputs(tsr_buffer_text(&text), cli->out);
-  tsr_buffer_fini(&text);
+  status = tsr_cli_print(cli, status, &text, &error);
   return status == TSR_OK ? TSR_EXIT_OK : tsr_cli_fail(cli, &error);
 }
 

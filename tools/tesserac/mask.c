@@ -164,11 +164,8 @@ static tsr_status print_table(const tsr_cli *cli, const tsr_mask *mask,
   add_row(table, "all", "", &total);
   tsr_status status =
       tsr_table_render(table, cli->utf8, cli->out_color, &out, error);
-  if (status == TSR_OK) status = tsr_buffer_status(&out, error);
-  if (status == TSR_OK) fputs(tsr_buffer_text(&out), cli->out);
-  tsr_buffer_fini(&out);
   tsr_table_destroy(table);
-  return status;
+  return tsr_cli_print(cli, status, &out, error);
 }
 
 // ---------------------------------------------------------------------------
