@@ -10,11 +10,17 @@ bool tsr_cli_json_diagnostics(const tsr_cli *cli) {
 }
 
 int tsr_cli_report(const tsr_cli *cli, tsr_compilation *compilation) {
+  return tsr_cli_report_as(cli, compilation, tsr_cli_json_diagnostics(cli),
+                           (uint32_t)tsr_cli_uint(cli, "error-limit"));
+}
+
+int tsr_cli_report_as(const tsr_cli *cli, tsr_compilation *compilation,
+                      bool json, uint32_t error_limit) {
   const tsr_diags *diags = tsr_compilation_diags(compilation);
   const tsr_diag_print_options options = {
       .color = cli->err_color,
-      .json = tsr_cli_json_diagnostics(cli),
-      .error_limit = (uint32_t)tsr_cli_uint(cli, "error-limit"),
+      .json = json,
+      .error_limit = error_limit,
   };
   tsr_buffer text = {0};
   tsr_error error = {0};

@@ -27,6 +27,9 @@ extern const char *const tsr_diagnostics_forms[];
 // TSR_EXIT_OK. In JSON form an array is printed even when it is empty, so call
 // it exactly once.
 int tsr_cli_report(const tsr_cli *cli, tsr_compilation *compilation);
+// As above for a command without those two options.
+int tsr_cli_report_as(const tsr_cli *cli, tsr_compilation *compilation,
+                      bool json, uint32_t error_limit);
 // True for --diagnostics=json: standard error then holds nothing else.
 bool tsr_cli_json_diagnostics(const tsr_cli *cli);
 

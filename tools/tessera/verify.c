@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "common/cli.h"
+#include "common/diagnostics.h"
 #include "common/progress.h"
 #include "common/rows.h"
 #include "common/runtime.h"
@@ -25,9 +26,10 @@
 enum {
   TOKEN_LIMIT = 4096,  // larger runs say nothing new
   DEFAULT_LAST_TOKEN = 129,
-  INPUT_GAP = 5,   // elements between rows: odd, so that rows start at
-  OUTPUT_GAP = 7,  // any alignment
-  POISON = 0xfb,   // NaN in every type, as a repeated byte
+  ERROR_LIMIT = 20,  // of diagnostics
+  INPUT_GAP = 5,     // elements between rows: odd, so that rows start at
+  OUTPUT_GAP = 7,    // any alignment
+  POISON = 0xfb,     // NaN in every type, as a repeated byte
 };
 
 // Multiply-adds spent on one layer's reference unless --sample says otherwise.
@@ -471,18 +473,6 @@ static tsr_status verify_layer(verify *v, uint32_t index, tsr_finding *found,
 
 // ---- The bundle's plan and inputs ------------------------------------------
 
-static void print_diagnostics(const verify *v) {
-  tsr_diags *diags = tsr_compilation_diags(v->compilation);
-  tsr_buffer text;
-  tsr_buffer_init(&text);
-  tsr_diag_print_options options = {.color = v->cli->err_color,
-                                    .error_limit = 20};
-  tsr_diag_print(diags, tsr_compilation_sources(v->compilation), &options,
-                 &text);
-  fputs(tsr_buffer_text(&text), v->cli->err);
-  tsr_buffer_fini(&text);
-}
-
 // The folder that the plan's paths are relative to: --inputs, or the one that
 // holds the bundle. Owned by the caller.
 static char *inputs_folder(const tsr_cli *cli) {
@@ -605,7 +595,10 @@ static int run_verify(tsr_cli *cli) {
   verify v = {.cli = cli, .seed = tsr_cli_uint(cli, "seed")};
   tsr_error error = {0};
   tsr_status status = verify_bundle(&v, &error);
-  if (v.compilation != NULL) print_diagnostics(&v);
+  // The findings, not the number of mistakes, decide how verify ends.
+  if (v.compilation != NULL) {
+    (void)tsr_cli_report_as(cli, v.compilation, false, ERROR_LIMIT);
+  }
   tsr_inputs_close(v.inputs);
   tsr_compilation_destroy(v.compilation);
   tsr_session_close(&v.session);
