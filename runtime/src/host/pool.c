@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One word, the epoch, starts a job; one word, pending, ends it. Threads are
 // not pinned: the process's affinity mask holds, and the scheduler may move
-// them.
+// them. But a thread that finds itself on its caller's core moves away: a job
+// of some microseconds is over before the scheduler would notice, and the next
+// one starts the same way (measured: 100 to 200 us for a layer of 20).
 #undef _POSIX_C_SOURCE
 #define _GNU_SOURCE  // sched_getaffinity, CPU_COUNT
 #include "pool.h"
@@ -33,6 +35,7 @@ struct tsr_pool {
   _Alignas(CACHE_LINE) tsr_word epoch;
   tsr_job job;  // NULL: leave
   const void *argument;
+  int caller_core;  // -1: not known
   // Written by threads.
   _Alignas(CACHE_LINE) tsr_word pending;
   _Alignas(CACHE_LINE) tsr_barrier barrier;
@@ -59,6 +62,18 @@ uint32_t tsr_pool_spins(uint32_t thread_count, uint32_t cores) {
   return thread_count <= cores ? SPINS : 0;
 }
 
+// The mask is given back at once; where the thread is by then, it stays.
+static void move_off(int core) {
+  cpu_set_t all;
+  if (core < 0 || core >= CPU_SETSIZE) return;
+  if (sched_getaffinity(0, sizeof(all), &all) != 0) return;
+  cpu_set_t others = all;
+  CPU_CLR((size_t)core, &others);
+  if (CPU_COUNT(&others) == 0) return;
+  if (sched_setaffinity(0, sizeof(others), &others) != 0) return;
+  (void)sched_setaffinity(0, sizeof(all), &all);
+}
+
 static void *thread_main(void *opaque) {
   const thread_argument *argument = opaque;
   tsr_pool *pool = argument->pool;
@@ -69,6 +84,8 @@ static void *thread_main(void *opaque) {
     seen = tsr_word_wait(&pool->epoch, seen, pool->spins);
     tsr_job job = pool->job;
     if (job == NULL) return NULL;
+    int core = pool->caller_core;
+    if (pool->spins != 0 && sched_getcpu() == core) move_off(core);
     job(pool->argument, &place);
     tsr_word_decrement(&pool->pending);
   }
@@ -126,6 +143,7 @@ tessera_status tsr_pool_create(uint32_t thread_count, tsr_pool **out_pool,
 static void post(tsr_pool *pool, tsr_job job, const void *argument) {
   pool->job = job;
   pool->argument = argument;
+  pool->caller_core = sched_getcpu();
   __atomic_store_n(&pool->pending.value, pool->started, __ATOMIC_RELAXED);
   tsr_word_store(&pool->epoch, tsr_word_load(&pool->epoch) + 1);
 }
