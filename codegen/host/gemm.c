@@ -96,7 +96,6 @@ typedef struct block {
   uint32_t weights, x, ahead;  // cursors
   LLVMValueRef next;           // accumulators of the next block of tokens
   uint32_t ahead_size;         // bytes of the stream per quad
-  bool prefetch;               // the stream (batch)
 } block;
 
 static LLVMValueRef load_x(host_kernel *k, LLVMValueRef address) {
@@ -126,8 +125,8 @@ static void step(host_kernel *k, void *context, host_walk *walk,
                  const LLVMValueRef *cursors, uint32_t quad, bool is_last) {
   const block *b = context;
   cg_emit *e = &k->e;
-  (void)is_last;  // packed X is padded
-  if (b->prefetch) {
+  (void)is_last;                    // packed X is padded
+  if (k->strategy == HOST_BATCH) {  // asks for the stream all the time
     host_prefetch_quad(k, cursors[b->ahead], quad, b->ahead_size);
     cg_keep_order(e);
   }
@@ -165,11 +164,9 @@ static LLVMValueRef block_accumulators(host_kernel *k, LLVMValueRef micro_index,
 
 static void multiply(host_kernel *k, const host_micro *micro,
                      LLVMValueRef weights, LLVMValueRef x,
-                     LLVMValueRef accumulators, uint32_t unit_count,
-                     bool prefetch) {
+                     LLVMValueRef accumulators, uint32_t unit_count) {
   cg_emit *e = &k->e;
   block b = {.units = micro->units, .unit_count = unit_count};
-  b.prefetch = prefetch;
   b.next = cg_at(e, accumulators, (uint64_t)k->tokens * HOST_BLOCK_TOKEN_SIZE);
   host_walk walk = {.name = "block.multiply", .quads = micro->quads};
   uint32_t size = host_acc_size(k);
@@ -193,8 +190,7 @@ static void multiply(host_kernel *k, const host_micro *micro,
 
 // All unit groups of one block of tokens.
 static void multiply_block(host_kernel *k, const host_micro *micro,
-                           LLVMValueRef weights, LLVMValueRef block_index,
-                           bool prefetch) {
+                           LLVMValueRef weights, LLVMValueRef block_index) {
   cg_emit *e = &k->e;
   LLVMValueRef first =
       LLVMBuildUDiv(e->builder, k->chunk_first, cg_i64(e, k->tokens), "");
@@ -212,13 +208,13 @@ static void multiply_block(host_kernel *k, const host_micro *micro,
            cg_at_index(e, weights, loop.index,
                        (uint64_t)step_units * expanded_unit_size(k)),
            x, cg_at_index(e, acc, loop.index, (uint64_t)step_units * unit_acc),
-           step_units, prefetch);
+           step_units);
   cg_loop_end(e, &loop);
   uint32_t rest = micro->units - groups * step_units;
   if (rest == 0) return;
   uint64_t done = groups * step_units;
   multiply(k, micro, cg_at(e, weights, done * expanded_unit_size(k)), x,
-           cg_at(e, acc, done * unit_acc), rest, prefetch);
+           cg_at(e, acc, done * unit_acc), rest);
 }
 
 void host_block_micro(host_kernel *k, const host_micro *micro) {
@@ -231,7 +227,6 @@ void host_block_micro(host_kernel *k, const host_micro *micro) {
   }
   cg_loop loop;
   cg_loop_begin(e, "block.tokens", k->chunk_blocks, &loop);
-  bool ahead = k->strategy == HOST_BATCH;
   if (k->strategy == HOST_GEMM) {
     LLVMValueRef next = cg_at(e, micro->stream, tsr_host_micro_size(micro));
     next = cg_at_index(e, next, loop.index, NEXT_LINES * 64);
@@ -239,7 +234,7 @@ void host_block_micro(host_kernel *k, const host_micro *micro) {
       cg_prefetch(e, cg_at(e, next, i * 64));
     }
   }
-  multiply_block(k, micro, weights, loop.index, ahead);
+  multiply_block(k, micro, weights, loop.index);
   cg_loop_end(e, &loop);
 }
 
