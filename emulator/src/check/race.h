@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// The race detector of a block's shared memory: happens-before by vector
+// clocks. Each byte knows its last write and the reads since; an access that
+// is not ordered after a conflicting one is a race. Who is ordered with whom:
+//
+// - warps have a clock each; a component per warp, then one per mbarrier, for
+//   the asynchronous writes that complete on it;
+// - bar/barrier joins the clocks of the warps that take part; an mbarrier
+//   passes the clocks of those who arrived to those who saw the phase complete;
+// - lanes of one warp are ordered by bar.warp.sync (and by every instruction
+//   that joins lanes with memory ordering), or by being the same lane; arriving
+//   at an mbarrier releases what the whole warp did before;
+// - the async proxy sees generic writes only behind a fence.proxy.async
+//   (executed by the writer, or by the issuer after it has seen the write).
+//
+// All functions accept a NULL race and do nothing then.
+#ifndef CHECK_RACE_H_
+#define CHECK_RACE_H_
+
+#include "memory/access.h"
+
+// |block| has its shared memory. NULL when out of memory.
+tsr_race *tsr_race_create(tsr_block *block);
+// For the next block of the same launch.
+void tsr_race_reset(tsr_race *race, tsr_block *block);
+void tsr_race_destroy(tsr_race *race);
+
+// Of generic accesses: shared offsets access->address (already found valid).
+void tsr_race_access(tsr_race *race, tsr_warp *warp, const tsr_op *op,
+                     const tsr_access *access);
+// One range on behalf of a lane, in either proxy, at the time of the call.
+void tsr_race_range(tsr_race *race, tsr_warp *warp, const tsr_op *op,
+                    uint32_t lane, uint32_t offset, uint32_t size,
+                    tsr_access_kind kind, tsr_access_proxy proxy);
+
+// bar/barrier: the warps of |warps| (a bit each) met. Called once, when the
+// last arrives; |arrive_only| of them did not wait and learn nothing.
+void tsr_race_barrier(tsr_race *race, uint32_t warps, uint32_t arrive_only);
+// bar.warp.sync and the like among |lanes|.
+void tsr_race_warp_sync(tsr_race *race, tsr_warp *warp, uint32_t lanes);
+// fence.proxy.async by |lanes|.
+void tsr_race_proxy_fence(tsr_race *race, tsr_warp *warp, uint32_t lanes);
+
+// A slot per mbarrier, given at init; slots < TSR_RACE_MBARRIERS. More
+// mbarriers than that share the last slot.
+enum { TSR_RACE_MBARRIERS = 96 };
+void tsr_race_mbarrier_init(tsr_race *race, uint32_t slot);
+// |warp| arrived: its clock is released into the phase in progress.
+void tsr_race_mbarrier_arrive(tsr_race *race, tsr_warp *warp, uint32_t slot);
+// The phase in progress completed: what was released into it can be acquired.
+void tsr_race_mbarrier_complete(tsr_race *race, uint32_t slot);
+// |warp| saw a completed phase.
+void tsr_race_mbarrier_observe(tsr_race *race, tsr_warp *warp, uint32_t slot);
+
+// Asynchronous operations on shared memory. A copy into shared memory is in
+// flight from issue to landing; any access to its bytes by others meanwhile is
+// a finding IN_FLIGHT. |slot|: the mbarrier it completes on, or
+// TSR_RACE_NO_SLOT for what the issuing thread itself waits for (cp.async,
+// bulk groups). At issue the destination counts as written (earlier unordered
+// reads of it are races).
+#define TSR_RACE_NO_SLOT 0xffffffffu
+void tsr_race_copy_issue(tsr_race *race, tsr_warp *warp, const tsr_op *op,
+                         uint32_t lane, uint32_t offset, uint32_t size,
+                         uint32_t slot, tsr_access_proxy proxy);
+void tsr_race_copy_land(tsr_race *race, tsr_warp *warp, uint32_t lane,
+                        uint32_t offset, uint32_t size, uint32_t slot,
+                        tsr_access_proxy proxy);
+// Reads that last: bulk copies out of shared memory, wgmma operands. Writes to
+// the bytes between issue and done are findings.
+void tsr_race_read_issue(tsr_race *race, tsr_warp *warp, const tsr_op *op,
+                         uint32_t lane, uint32_t offset, uint32_t size);
+void tsr_race_read_done(tsr_race *race, tsr_warp *warp, uint32_t lane,
+                        uint32_t offset, uint32_t size);
+
+#endif  // CHECK_RACE_H_
