@@ -127,18 +127,6 @@ WEAK void tsr_wgmma_check_registers(tsr_warp *warp, const tsr_op *op) {
   (void)warp, (void)op;
 }
 
-WEAK void tsr_find(tsr_warp *warp, const tsr_op *op, uint32_t lane,
-                   tessera_emu_finding_kind kind, bool fatal, uint64_t address,
-                   const char *format, ...) {
-  (void)warp, (void)op, (void)lane, (void)kind, (void)fatal, (void)address;
-  (void)format;
-}
-WEAK void tsr_find_block(tsr_block *block, uint32_t line,
-                         tessera_emu_finding_kind kind, bool fatal,
-                         const char *format, ...) {
-  (void)block, (void)line, (void)kind, (void)fatal, (void)format;
-}
-
 WEAK bool tsr_access_resolve(tsr_warp *warp, const tsr_op *op,
                              tsr_access *access) {
   (void)warp, (void)op, (void)access;

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+// Findings of kernels. One entry per launch, kind and line of the text: the
+// first in the lowest-numbered block, so that the list does not depend on which
+// thread ran which block when; further ones are counted. The log gets an entry
+// when it is first made.
+#include "check/report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "decode/program.h"
+
+enum { FINDINGS_MAX = 256 };
+
+typedef struct entry {
+  tessera_emu_finding finding;
+  uint64_t block;     // linear
+  uint64_t sequence;  // in order of being made
+} entry;
+
+struct tsr_report {
+  pthread_mutex_t mutex;
+  entry *entries;  // FINDINGS_MAX
+  size_t count;
+  uint64_t dropped;  // beyond FINDINGS_MAX
+  uint64_t sequence;
+  int log;  // file descriptor, or -1
+};
+
+tsr_status tsr_report_create(tsr_report **out_report, tsr_error *error) {
+  *out_report = NULL;
+  tsr_report *report = tsr_calloc(1, sizeof(*report));
+  entry *entries = tsr_calloc(FINDINGS_MAX, sizeof(*entries));
+  if (report == NULL || entries == NULL) {
+    tsr_free(report);
+    tsr_free(entries);
+    return tsr_error_out_of_memory(error);
+  }
+  report->entries = entries;
+  report->log = -1;
+  if (pthread_mutex_init(&report->mutex, NULL) != 0) {
+    tsr_free(entries);
+    tsr_free(report);
+    return tsr_error_out_of_memory(error);
+  }
+  *out_report = report;
+  return TSR_OK;
+}
+
+void tsr_report_destroy(tsr_report *report) {
+  if (report == NULL) return;
+  tsr_report_set_log(report, NULL);
+  (void)pthread_mutex_destroy(&report->mutex);
+  tsr_free(report->entries);
+  tsr_free(report);
+}
+
+void tsr_report_clear(tsr_report *report) {
+  (void)pthread_mutex_lock(&report->mutex);
+  report->count = 0;
+  report->dropped = 0;
+  (void)pthread_mutex_unlock(&report->mutex);
+}
+
+void tsr_report_set_log(tsr_report *report, const char *path) {
+  int log = -1;
+  if (path != NULL && strcmp(path, "-") == 0) {
+    log = STDERR_FILENO;
+  } else if (path != NULL) {
+    log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  }
+  (void)pthread_mutex_lock(&report->mutex);
+  int before = report->log;
+  report->log = log;
+  (void)pthread_mutex_unlock(&report->mutex);
+  if (before > STDERR_FILENO) (void)close(before);
+}
+
+static void write_log(int log, const char *message) {
+  char line[sizeof(((tessera_emu_finding *)0)->message) + 32];
+  int size = snprintf(line, sizeof(line), "tessera-cuda-emu: %s\n", message);
+  if (size < 0) return;
+  const char *cursor = line;
+  size_t left = (size_t)size < sizeof(line) ? (size_t)size : sizeof(line) - 1;
+  while (left > 0) {
+    ssize_t written = write(log, cursor, left);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;  // a log that cannot be written is no error
+    cursor += written;
+    left -= (size_t)written;
+  }
+}
+
+const char *tsr_finding_name(tessera_emu_finding_kind kind) {
+  static const char *const names[] = {
+      "unknown",       "out of bounds", "misaligned", "read-only",
+      "uninitialised", "race",          "in flight",  "proxy",
+      "divergence",    "deadlock",      "barrier",    "metadata",
+      "leak",          "illegal",       "trap",       "timeout",
+  };
+  size_t index = (size_t)kind;
+  return names[index < sizeof(names) / sizeof(names[0]) ? index : 0];
+}
+
+static entry *find_entry(tsr_report *report, uint64_t launch,
+                         tessera_emu_finding_kind kind, uint32_t line) {
+  for (size_t i = report->count; i-- > 0;) {
+    tessera_emu_finding *finding = &report->entries[i].finding;
+    if (finding->launch == launch && finding->kind == kind &&
+        finding->line == line) {
+      return &report->entries[i];
+    }
+  }
+  return NULL;
+}
+
+// Where a finding was made.
+typedef struct place {
+  const tsr_launch *launch;
+  const tsr_block *block;  // NULL: of the launch as a whole
+  const tsr_warp *warp;    // NULL: of the block as a whole
+  uint32_t lane;
+  uint32_t line;
+  uint64_t address;
+} place;
+
+static void append_list(char *text, size_t size, const char *format,
+                        va_list arguments) {
+  size_t used = strlen(text);
+  (void)vsnprintf(text + used, size - used, format, arguments);
+}
+
+static void append(char *text, size_t size, const char *format, ...)
+    TSR_PRINTF(3, 4);
+static void append(char *text, size_t size, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  append_list(text, size, format, arguments);
+  va_end(arguments);
+}
+
+// "gemm: line 12: misaligned: <what> (block (0,0,0), thread (3,0,0), ...)".
+static void compose(tessera_emu_finding *finding, const place *at,
+                    const char *format, va_list arguments) {
+  char *text = finding->message;
+  size_t size = sizeof(finding->message);
+  append(text, size, "%s: ", finding->kernel);
+  if (at->line != 0) append(text, size, "line %u: ", at->line);
+  append(text, size, "%s: ", tsr_finding_name(finding->kind));
+  append_list(text, size, format, arguments);
+  if (at->block == NULL) return;
+  append(text, size, " (block (%u,%u,%u)", finding->block[0], finding->block[1],
+         finding->block[2]);
+  if (at->warp != NULL && at->lane < TSR_LANES) {
+    append(text, size, ", thread (%u,%u,%u)", finding->thread[0],
+           finding->thread[1], finding->thread[2]);
+  } else if (at->warp != NULL) {
+    append(text, size, ", warp %u", at->warp->index);
+  }
+  if (at->address != TSR_NO_ADDRESS) {
+    append(text, size, ", address 0x%llx", (unsigned long long)at->address);
+  }
+  append(text, size, ")");
+}
+
+static void fill(tessera_emu_finding *finding, const place *at,
+                 tessera_emu_finding_kind kind, const char *format,
+                 va_list arguments) {
+  *finding = (tessera_emu_finding){
+      .struct_size = sizeof(*finding),
+      .kind = kind,
+      .line = at->line,
+      .address = at->address,
+      .launch = at->launch->number,
+  };
+  (void)snprintf(finding->kernel, sizeof(finding->kernel), "%s",
+                 at->launch->kernel->function.name);
+  for (int i = 0; i < 3; ++i) {
+    if (at->block != NULL) finding->block[i] = at->block->index[i];
+    if (at->warp != NULL && at->lane < TSR_LANES) {
+      finding->thread[i] = at->warp->tid[i][at->lane];
+    }
+  }
+  compose(finding, at, format, arguments);
+}
+
+static void record(const place *at, tessera_emu_finding_kind kind,
+                   const char *format, va_list arguments) {
+  tsr_report *report = at->launch->report;
+  if (report == NULL) return;
+  uint64_t block = at->block == NULL ? 0 : at->block->linear;
+  (void)pthread_mutex_lock(&report->mutex);
+  entry *found = find_entry(report, at->launch->number, kind, at->line);
+  bool is_new = found == NULL;
+  if (is_new && report->count < FINDINGS_MAX) {
+    found = &report->entries[report->count++];
+    found->finding.count = 0;
+    found->sequence = report->sequence++;
+  }
+  if (found == NULL) {
+    ++report->dropped;
+  } else {
+    uint64_t count = found->finding.count + 1;
+    if (is_new || block < found->block) {
+      fill(&found->finding, at, kind, format, arguments);
+      found->block = block;
+    }
+    found->finding.count = count;
+    if (is_new && report->log >= 0) {
+      write_log(report->log, found->finding.message);
+    }
+  }
+  (void)pthread_mutex_unlock(&report->mutex);
+}
+
+static void set_fault(tsr_launch *launch, tessera_emu_finding_kind kind) {
+  int none = 0;
+  (void)__atomic_compare_exchange_n(&launch->fault, &none, (int)kind, false,
+                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+  __atomic_store_n(&launch->failed, 1, __ATOMIC_RELEASE);
+}
+
+void tsr_find(tsr_warp *warp, const tsr_op *op, uint32_t lane,
+              tessera_emu_finding_kind kind, bool fatal, uint64_t address,
+              const char *format, ...) {
+  place at = {
+      .launch = warp->block->launch,
+      .block = warp->block,
+      .warp = warp,
+      .lane = lane,
+      .line = op == NULL ? 0 : op->line,
+      .address = address,
+  };
+  va_list arguments;
+  va_start(arguments, format);
+  record(&at, kind, format, arguments);
+  va_end(arguments);
+  if (fatal) set_fault(warp->block->launch, kind);
+}
+
+void tsr_find_block(tsr_block *block, uint32_t line,
+                    tessera_emu_finding_kind kind, bool fatal,
+                    const char *format, ...) {
+  place at = {
+      .launch = block->launch,
+      .block = block,
+      .lane = TSR_NO_LANE,
+      .line = line,
+      .address = TSR_NO_ADDRESS,
+  };
+  va_list arguments;
+  va_start(arguments, format);
+  record(&at, kind, format, arguments);
+  va_end(arguments);
+  if (fatal) set_fault(block->launch, kind);
+}
+
+size_t tsr_report_count(tsr_report *report) {
+  (void)pthread_mutex_lock(&report->mutex);
+  size_t count = report->count;
+  (void)pthread_mutex_unlock(&report->mutex);
+  return count;
+}
+
+size_t tsr_report_count_launch(tsr_report *report, uint64_t number) {
+  size_t count = 0;
+  (void)pthread_mutex_lock(&report->mutex);
+  for (size_t i = 0; i < report->count; ++i) {
+    count += report->entries[i].finding.launch == number ? 1 : 0;
+  }
+  (void)pthread_mutex_unlock(&report->mutex);
+  return count;
+}
+
+// By launch, block, line, kind: the same whatever the threads did.
+static bool before(const entry *a, const entry *b) {
+  const tessera_emu_finding *x = &a->finding, *y = &b->finding;
+  if (x->launch != y->launch) return x->launch < y->launch;
+  if (a->block != b->block) return a->block < b->block;
+  if (x->line != y->line) return x->line < y->line;
+  return x->kind < y->kind;
+}
+
+bool tsr_report_get(tsr_report *report, size_t index,
+                    tessera_emu_finding *out_finding) {
+  (void)pthread_mutex_lock(&report->mutex);
+  bool found = index < report->count;
+  for (size_t i = 0; found && i < report->count; ++i) {
+    size_t rank = 0;
+    for (size_t j = 0; j < report->count; ++j) {
+      rank += before(&report->entries[j], &report->entries[i]) ? 1 : 0;
+    }
+    if (rank != index) continue;
+    size_t size = out_finding->struct_size;
+    if (size == 0 || size > sizeof(*out_finding)) size = sizeof(*out_finding);
+    memcpy(out_finding, &report->entries[i].finding, size);
+    out_finding->struct_size = size;
+    break;
+  }
+  (void)pthread_mutex_unlock(&report->mutex);
+  return found;
+}
