@@ -22,6 +22,16 @@ typedef struct tsr_opcode {
   tsr_decode_function decode;
 } tsr_opcode;
 
+// For names that several families list ("add": integers and floats). The family
+// looks at the instruction (tsr_instruction_kind) before it takes anything and
+// passes with `return tsr_decode_pass(d);`; the next family of families.def
+// that lists the name is asked. Only when all have passed is the instruction an
+// error ("no form of 'add' with these types"). Always returns false.
+bool tsr_decode_pass(tsr_decoder *d);
+// The kind of the first type among all modifiers: FLOAT for "add.rn.f32". NONE
+// when there is none.
+tsr_ptx_type_kind tsr_instruction_kind(const tsr_decoder *d);
+
 // Reports at the instruction; _at: at an operand (index into the instruction's
 // operands) or a modifier's place. Always returns false.
 bool tsr_decode_error(tsr_decoder *d, const char *format, ...) TSR_PRINTF(2, 3);
