@@ -47,9 +47,14 @@ WEAK void tsr_race_range(tsr_race *race, tsr_warp *warp, const tsr_op *op,
   (void)race, (void)warp, (void)op, (void)lane, (void)offset, (void)size;
   (void)kind, (void)proxy;
 }
-WEAK void tsr_race_barrier(tsr_race *race, uint32_t warps,
-                           uint32_t arrive_only) {
-  (void)race, (void)warps, (void)arrive_only;
+WEAK void tsr_race_barrier_arrive(tsr_race *race, tsr_warp *warp, uint32_t id) {
+  (void)race, (void)warp, (void)id;
+}
+WEAK void tsr_race_barrier(tsr_race *race, uint32_t id, uint32_t warps) {
+  (void)race, (void)id, (void)warps;
+}
+WEAK void tsr_race_fence(tsr_race *race, tsr_warp *warp) {
+  (void)race, (void)warp;
 }
 WEAK void tsr_race_warp_sync(tsr_race *race, tsr_warp *warp, uint32_t lanes) {
   (void)race, (void)warp, (void)lanes;

@@ -33,9 +33,16 @@ void tsr_race_range(tsr_race *race, tsr_warp *warp, const tsr_op *op,
                     uint32_t lane, uint32_t offset, uint32_t size,
                     tsr_access_kind kind, tsr_access_proxy proxy);
 
-// bar/barrier: the warps of |warps| (a bit each) met. Called once, when the
-// last arrives; |arrive_only| of them did not wait and learn nothing.
-void tsr_race_barrier(tsr_race *race, uint32_t warps, uint32_t arrive_only);
+// bar.arrive: |warp| releases what it did so far into barrier |id|; call it
+// when it arrives.
+void tsr_race_barrier_arrive(tsr_race *race, tsr_warp *warp, uint32_t id);
+// bar/barrier |id| completes: the waiting warps |warps| (a bit each) met, and
+// learn what those who only arrived had done. Called once, by the last.
+void tsr_race_barrier(tsr_race *race, uint32_t id, uint32_t warps);
+// membar, fence (any scope), and for ld.acquire after it, st.release before
+// it, both for acq_rel: orders relaxed, volatile and atomic accesses (those
+// with access->ordered or ATOMIC) of |warp| with its others.
+void tsr_race_fence(tsr_race *race, tsr_warp *warp);
 // bar.warp.sync and the like among |lanes|.
 void tsr_race_warp_sync(tsr_race *race, tsr_warp *warp, uint32_t lanes);
 // fence.proxy.async by |lanes|.
