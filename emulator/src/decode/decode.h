@@ -79,12 +79,15 @@ const tsr_ptx_operand *tsr_operand(const tsr_decoder *d, uint32_t index);
 // A source of |type|: a register of that size (or, |wider|, of at least that
 // size: ld, st, cvt), an immediate converted to it, a special register, a
 // symbol's address. Predicates only for PRED; a negated one (!p) is inverted
-// by an operation emitted in front.
+// by an operation emitted in front. What |wider| gives is already cut to
+// |type| (by an operation in front where needed), bits above it zero.
 bool tsr_source(tsr_decoder *d, const tsr_ptx_operand *operand,
                 tsr_ptx_type type, tsr_ref *out_ref);
 bool tsr_source_wider(tsr_decoder *d, const tsr_ptx_operand *operand,
                       tsr_ptx_type type, tsr_ref *out_ref);
-// A register to write; '_' gives TSR_REF_NONE where |sink| is true.
+// A register to write; '_' gives TSR_REF_NONE where |sink| is true. |wider|:
+// the handler writes |type|, bits above it zero; where the register is wider,
+// an operation that the framework puts behind extends it (signed: by its sign).
 bool tsr_destination(tsr_decoder *d, const tsr_ptx_operand *operand,
                      tsr_ptx_type type, bool sink, tsr_ref *out_ref);
 bool tsr_destination_wider(tsr_decoder *d, const tsr_ptx_operand *operand,
@@ -117,6 +120,18 @@ bool tsr_address_operand(tsr_decoder *d, const tsr_ptx_operand *operand,
 
 // --- Operations
 // ---------------------------------------------------------------
+//
+// Registers are renamed when the function has been decoded (compaction.h), and
+// only those in dst, src and guard are: no ref may be kept in aux, imm or data.
+// An address's base goes to src, and tsr_emit_address keeps the copy in
+// op->data or elsewhere true.
+
+// Puts |address|'s base into op->src[src_index] and returns a copy of |address|
+// in the program's arena whose base will be the renamed one. NULL when out of
+// memory. op->data is set to the copy when it is NULL.
+const tsr_address *tsr_emit_address(tsr_decoder *d, tsr_op *op,
+                                    uint32_t src_index,
+                                    const tsr_address *address);
 
 // Appends an operation of |op_class| guarded as the instruction is; refs are
 // TSR_REF_NONE until set. Pointers stay valid until the function is decoded.

@@ -21,7 +21,11 @@ typedef struct tsr_function {
   unsigned char *constants;  // the pool, 64-byte aligned
   uint32_t constant_units;
   uint32_t register_units;  // of one frame, after compaction
-  uint32_t local_bytes;     // of one frame: .local variables, call arguments
+  // Of one frame: its arguments, .local and .param variables. A callee's frame
+  // (local and registers) begins right behind its caller's.
+  uint32_t local_bytes;
+  // What an indirect call's prototype must agree with; internal to decode/.
+  const struct tsr_signature *signature;
   uint32_t line, end_line;
 } tsr_function;
 
