@@ -153,39 +153,6 @@ WEAK void tsr_wgmma_check_registers(tsr_warp *warp, const tsr_op *op) {
   (void)warp, (void)op;
 }
 
-WEAK bool tsr_access_resolve(tsr_warp *warp, const tsr_op *op,
-                             tsr_access *access) {
-  (void)warp, (void)op, (void)access;
-  return false;
-}
-WEAK unsigned char *tsr_access_range(tsr_warp *warp, const tsr_op *op,
-                                     uint32_t lane, tsr_ptx_space space,
-                                     uint64_t address, uint64_t size,
-                                     tsr_access_kind kind,
-                                     tsr_access_proxy proxy) {
-  (void)warp, (void)op, (void)lane, (void)space, (void)address, (void)size;
-  (void)kind, (void)proxy;
-  return NULL;
-}
-WEAK void tsr_address_lanes(const tsr_warp *warp, const tsr_address *address,
-                            uint64_t out[TSR_LANES]) {
-  (void)warp, (void)address, (void)out;
-}
-WEAK void tsr_count_matrix(tessera_emu_profile *profile, const char *name) {
-  (void)profile, (void)name;
-}
-WEAK void tsr_profile_merge(tessera_emu_profile *sum,
-                            const tessera_emu_profile *part) {
-  (void)sum, (void)part;
-}
-WEAK void tsr_count_global(tessera_emu_traffic *traffic,
-                           const tsr_access *access) {
-  (void)traffic, (void)access;
-}
-WEAK void tsr_count_shared(tessera_emu_traffic *traffic,
-                           const tsr_access *access) {
-  (void)traffic, (void)access;
-}
 WEAK tsr_status tsr_engine_run(tsr_launch *launch, tsr_error *error) {
   (void)launch;
   return tsr_error_set(error, TSR_UNSUPPORTED, "engine: not written yet");
@@ -194,12 +161,4 @@ WEAK tsr_status tsr_engine_run_dependent(tsr_launch *first, tsr_launch *second,
                                          tsr_error *error) {
   (void)first, (void)second;
   return tsr_error_set(error, TSR_UNSUPPORTED, "engine: not written yet");
-}
-
-// memory/
-WEAK tsr_status tsr_heap_create(uint64_t size, bool track_written,
-                                tsr_heap **out_heap, tsr_error *error) {
-  (void)size, (void)track_written;
-  *out_heap = NULL;
-  return tsr_error_set(error, TSR_UNSUPPORTED, "heap: not written yet");
 }

@@ -16,6 +16,7 @@ typedef enum tsr_access_kind {
 typedef enum tsr_access_proxy {
   TSR_PROXY_GENERIC,
   TSR_PROXY_ASYNC,  // cp.async.bulk, wgmma (PTX ISA 8.6)
+  TSR_PROXY_NONE,   // the caller tells the race detector itself
 } tsr_access_proxy;
 
 typedef struct tsr_access {
@@ -66,6 +67,9 @@ uint64_t tsr_window(tsr_ptx_space space);
 // are broadcast.
 void tsr_count_global(tessera_emu_traffic *traffic, const tsr_access *access);
 void tsr_count_shared(tessera_emu_traffic *traffic, const tsr_access *access);
+// Local memory lies interleaved on hardware, so that lanes that use the same
+// offsets are coalesced: counts as if they did.
+void tsr_count_local(tessera_emu_traffic *traffic, const tsr_access *access);
 // Adds what one worker counted to the launch's sum.
 void tsr_profile_merge(tessera_emu_profile *sum,
                        const tessera_emu_profile *part);
