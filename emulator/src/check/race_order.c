@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who has seen what: vector clocks of warps, barriers, mbarriers and words
+// used for synchronisation. PTX ISA 8 (memory consistency model), 8.6
+// (proxies).
+#include "base/memory.h"
+#include "check/race_state.h"
+#include "check/report.h"
+
+void tsr_race_join(tsr_race_view *into, const tsr_race_view *from) {
+  for (uint32_t i = 0; i < TSR_RACE_COMPONENTS; ++i) {
+    uint32_t seen = from->seen[i], fenced = from->fenced[i];
+    into->seen[i] = into->seen[i] > seen ? into->seen[i] : seen;
+    into->fenced[i] = into->fenced[i] > fenced ? into->fenced[i] : fenced;
+  }
+}
+
+uint32_t tsr_race_tick(tsr_race *race, uint32_t warp) {
+  return ++race->views[warp].seen[warp];
+}
+
+// Everything the lanes of |warp| did until now is ordered before what they do
+// from now on.
+static void join_lanes(tsr_race *race, uint32_t warp, uint32_t lanes,
+                       uint32_t until) {
+  for (uint32_t lane = 0; lane < TSR_LANES; ++lane) {
+    uint32_t *sync = &race->lane_sync[warp][lane];
+    if ((lanes >> lane & 1u) != 0 && *sync < until) *sync = until;
+  }
+}
+
+void tsr_race_warp_sync(tsr_race *race, tsr_warp *warp, uint32_t lanes) {
+  if (race == NULL) return;
+  uint32_t now = race->views[warp->index].seen[warp->index];
+  join_lanes(race, warp->index, lanes, now);
+  (void)tsr_race_tick(race, warp->index);
+}
+
+void tsr_race_barrier_arrive(tsr_race *race, tsr_warp *warp, uint32_t id) {
+  if (race == NULL || id >= TSR_RACE_BARRIERS) return;
+  tsr_race_join(&race->barriers[id], &race->views[warp->index]);
+  (void)tsr_race_tick(race, warp->index);
+}
+
+void tsr_race_barrier(tsr_race *race, uint32_t id, uint32_t warps) {
+  if (race == NULL || id >= TSR_RACE_BARRIERS) return;
+  tsr_race_view *joined = &race->barriers[id];
+  for (uint32_t w = 0; w < race->warps; ++w) {
+    if ((warps >> w & 1u) != 0) tsr_race_join(joined, &race->views[w]);
+  }
+  for (uint32_t w = 0; w < race->warps; ++w) {
+    if ((warps >> w & 1u) == 0) continue;
+    join_lanes(race, w, TSR_ALL_LANES, race->views[w].seen[w]);
+    race->views[w] = *joined;
+    race->released[w] = *joined;  // a barrier is a fence, too
+    (void)tsr_race_tick(race, w);
+  }
+  memset(joined, 0, sizeof(*joined));
+}
+
+void tsr_race_fence(tsr_race *race, tsr_warp *warp) {
+  if (race == NULL) return;
+  uint32_t w = warp->index;
+  tsr_race_join(&race->views[w], &race->acquired[w]);
+  // A lane that saw what its own warp released is ordered after it.
+  join_lanes(race, w, TSR_ALL_LANES, race->acquired[w].seen[w]);
+  memset(&race->acquired[w], 0, sizeof(race->acquired[w]));
+  race->released[w] = race->views[w];
+  (void)tsr_race_tick(race, w);
+}
+
+void tsr_race_proxy_fence(tsr_race *race, tsr_warp *warp, uint32_t lanes) {
+  (void)lanes;
+  if (race == NULL) return;
+  tsr_race_view *view = &race->views[warp->index];
+  memcpy(view->fenced, view->seen, sizeof(view->fenced));
+  (void)tsr_race_tick(race, warp->index);
+}
+
+static uint32_t clamp_slot(uint32_t slot) {
+  return slot < TSR_RACE_MBARRIERS ? slot : TSR_RACE_MBARRIERS - 1;
+}
+
+void tsr_race_mbarrier_init(tsr_race *race, uint32_t slot) {
+  if (race == NULL) return;
+  tsr_race_mbarrier *barrier = &race->mbarriers[clamp_slot(slot)];
+  // The clock goes on: writes that completed on a former use stay ordered.
+  memset(&barrier->pending, 0, sizeof(barrier->pending));
+  memset(&barrier->complete, 0, sizeof(barrier->complete));
+}
+
+void tsr_race_mbarrier_arrive(tsr_race *race, tsr_warp *warp, uint32_t slot) {
+  if (race == NULL) return;
+  tsr_race_join(&race->mbarriers[clamp_slot(slot)].pending,
+                &race->views[warp->index]);
+  (void)tsr_race_tick(race, warp->index);
+}
+
+void tsr_race_mbarrier_complete(tsr_race *race, uint32_t slot) {
+  if (race == NULL) return;
+  slot = clamp_slot(slot);
+  tsr_race_mbarrier *barrier = &race->mbarriers[slot];
+  barrier->pending.seen[TSR_RACE_WARPS + slot] = ++barrier->clock;
+  // Those who waited may lag behind by a phase: they get no less.
+  tsr_race_join(&barrier->complete, &barrier->pending);
+  memset(&barrier->pending, 0, sizeof(barrier->pending));
+}
+
+void tsr_race_mbarrier_observe(tsr_race *race, tsr_warp *warp, uint32_t slot) {
+  if (race == NULL) return;
+  uint32_t w = warp->index;
+  const tsr_race_view *complete = &race->mbarriers[clamp_slot(slot)].complete;
+  tsr_race_join(&race->views[w], complete);
+  join_lanes(race, w, TSR_ALL_LANES, complete->seen[w]);
+  (void)tsr_race_tick(race, w);
+}
+
+void tsr_race_give_up(tsr_race *race) {
+  if (race->gave_up) return;
+  race->gave_up = true;
+  tsr_find_block(race->block, 0, TESSERA_EMU_RACE, false,
+                 "out of memory: races are no longer looked for");
+}
+
+static tsr_race_view *sync_of(tsr_race *race, uint32_t word, bool make) {
+  uint32_t index = race->sync_index[word];
+  if (index != 0 || !make) return index == 0 ? NULL : &race->syncs[index];
+  if (race->sync_count + 1 >= race->sync_capacity) {
+    uint32_t capacity = race->sync_capacity * 2 + 64;
+    tsr_race_view *syncs = tsr_realloc(race->syncs, capacity * sizeof(*syncs));
+    if (syncs == NULL) {
+      tsr_race_give_up(race);
+      return NULL;
+    }
+    race->syncs = syncs;
+    race->sync_capacity = capacity;
+  }
+  index = ++race->sync_count;
+  memset(&race->syncs[index], 0, sizeof(*race->syncs));
+  race->sync_index[word] = index;
+  return &race->syncs[index];
+}
+
+void tsr_race_relaxed(tsr_race *race, uint32_t warp, uint32_t word,
+                      bool writes) {
+  tsr_race_view *sync = sync_of(race, word, writes);
+  if (sync == NULL) return;
+  tsr_race_join(&race->acquired[warp], sync);
+  if (writes) tsr_race_join(sync, &race->released[warp]);
+}
