@@ -2,7 +2,6 @@
 // Weak definitions of what is not written yet, so that everything links while
 // the rooms are being built. Goes away with the last of them.
 #include "async/async.h"
-#include "check/race.h"
 #include "check/report.h"
 #include "decode/decode.h"
 #include "exec/engine.h"
