@@ -31,7 +31,18 @@
 // Ranges from this size on go back to the system when they are freed.
 #define RELEASE_SIZE (UINT64_C(1) << 20)
 
-enum { FREED_KEPT = 256, HIT_COUNT = 8, HINT_TRIES = 32 };
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSR_THREAD_SANITIZER 1
+#endif
+#endif
+
+#if defined(TSR_THREAD_SANITIZER) || defined(__SANITIZE_THREAD__)
+enum { HINT_TRIES = 0 };  // it keeps those addresses for itself
+#else
+enum { HINT_TRIES = 32 };
+#endif
+enum { FREED_KEPT = 256, HIT_COUNT = 8 };
 
 typedef struct freed_range {
   uint64_t address, size;
