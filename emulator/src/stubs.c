@@ -10,14 +10,6 @@
 
 #define WEAK __attribute__((weak))
 
-WEAK tsr_status tsr_ptx_parse(const char *text, uint64_t size, tsr_arena *arena,
-                              tsr_ptx_log *log,
-                              const tsr_ptx_module **out_module,
-                              tsr_error *error) {
-  (void)text, (void)size, (void)arena, (void)log;
-  *out_module = NULL;
-  return tsr_error_set(error, TSR_UNSUPPORTED, "parser: not written yet");
-}
 WEAK tsr_status tsr_program_load(const char *text, uint64_t size,
                                  const tsr_device_model *device, tsr_heap *heap,
                                  tsr_ptx_log *log, tsr_program **out_program,

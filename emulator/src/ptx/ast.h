@@ -75,7 +75,8 @@ typedef struct tsr_ptx_operand {
   bool is_signed;    // INTEGER written without U suffix
   char component;    // 'x', 'y', 'z', 'w' of %tid.x or %v.x; else 0
   tsr_ptx_str name;  // NAME; ADDRESS: its base, empty when absolute
-  uint64_t integer;  // INTEGER, FLOATs; ADDRESS: the offset
+  // INTEGER, FLOATs: the value. ADDRESS, NAME: the offset ("mov.u64 d, a+4").
+  uint64_t integer;
   // VECTOR, PAIR, TUPLE: the parts. ADDRESS: what follows the base after a
   // comma ("[map, {x, y}]": one VECTOR).
   const struct tsr_ptx_operand *items;
@@ -127,7 +128,7 @@ typedef struct tsr_ptx_variable {
   bool is_unsized;  // [] : dynamic shared, or extern
   bool is_extern, is_visible, is_weak, is_common;
   const tsr_ptx_initial *initials;  // NULL when not initialised
-  uint64_t initial_count;
+  uint64_t initial_count;           // counts a vector's elements one by one
 } tsr_ptx_variable;
 
 typedef enum tsr_ptx_statement_kind {
