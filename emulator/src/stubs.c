@@ -75,12 +75,3 @@ WEAK void tsr_wgmma_check_registers(tsr_warp *warp, const tsr_op *op) {
   (void)warp, (void)op;
 }
 
-WEAK tsr_status tsr_engine_run(tsr_launch *launch, tsr_error *error) {
-  (void)launch;
-  return tsr_error_set(error, TSR_UNSUPPORTED, "engine: not written yet");
-}
-WEAK tsr_status tsr_engine_run_dependent(tsr_launch *first, tsr_launch *second,
-                                         tsr_error *error) {
-  (void)first, (void)second;
-  return tsr_error_set(error, TSR_UNSUPPORTED, "engine: not written yet");
-}

@@ -69,9 +69,13 @@ typedef struct tsr_launch {
 typedef enum tsr_wait_kind {
   TSR_WAIT_NONE,
   TSR_WAIT_BARRIER,   // bar/barrier |id|
+  TSR_WAIT_ARRIVE,    // the rest of the warp at barrier.arrive |id|
+  TSR_WAIT_CLUSTER,   // barrier.cluster.wait
+  TSR_WAIT_WARP,      // bar.warp.sync of the lanes |id|
   TSR_WAIT_CONVERGE,  // the rest of the lanes of an operation
-  TSR_WAIT_SLEEP,     // nanosleep
+  TSR_WAIT_SLEEP,     // nanosleep, until the block's clock is |wake|
   TSR_WAIT_GRID,      // griddepcontrol.wait
+  TSR_WAIT_RETRY,     // an operation that could not be done (exec/ only)
 } tsr_wait_kind;
 
 typedef struct tsr_frame {   // a call's caller
@@ -96,6 +100,8 @@ typedef struct tsr_split {
   uint32_t depth;
   tsr_wait_kind wait;
   uint32_t wait_id;
+  uint64_t wake;      // SLEEP
+  bool forced;        // CONVERGE was given up: goes on with the lanes it has
   tsr_frame *frames;  // TSR_CALL_DEPTH; NULL until the first call
 } tsr_split;
 
@@ -113,6 +119,9 @@ struct tsr_warp {
   uint32_t split_count;
   tsr_wait_kind wait;  // set by a handler that returns TSR_FLOW_WAIT
   uint32_t wait_id;
+  uint64_t wake;                 // with TSR_WAIT_SLEEP: block->clock to wake at
+  uint32_t limit;                // the running split stops before this pc
+  uint32_t exists;               // lanes that the block has given this warp
   unsigned char *registers;      // the file
   uint64_t instructions;         // executed by this warp
   tessera_emu_profile *profile;  // the worker's; never NULL
@@ -133,12 +142,14 @@ struct tsr_block {
   tsr_warp *warps;
   uint32_t warp_count;
   uint32_t live_warps;
-  uint64_t random;    // state of this block's generator
-  uint64_t clock;     // warp instructions executed in this block
-  uint64_t progress;  // bumped by whatever may let a waiting warp go on
-  tsr_race *race;     // NULL: not checked
-  tsr_async *async;   // never NULL while the block runs
-  void *engine;       // exec/'s own: barriers, run queue
+  uint64_t random;  // state of this block's generator
+  uint64_t clock;   // warp instructions executed in this block
+  // Bumped by whatever may let a waiting warp go on: arrivals, landings,
+  // atomics that change memory. (Stores need not: their class tells.)
+  uint64_t progress;
+  tsr_race *race;    // NULL: not checked
+  tsr_async *async;  // never NULL while the block runs
+  void *engine;      // exec/'s own: barriers, run queue
   bool launched_dependents;
 };
 
