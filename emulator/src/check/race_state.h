@@ -8,7 +8,7 @@
 enum {
   TSR_RACE_WARPS = 32,  // 1,024 threads: the most a block has
   TSR_RACE_COMPONENTS = TSR_RACE_WARPS + TSR_RACE_MBARRIERS,
-  TSR_RACE_BARRIERS = 16,
+  TSR_RACE_BARRIERS = 17,  // the last: barrier.cluster
 };
 
 // What someone has seen of everyone, and what of that is behind a

@@ -72,7 +72,7 @@ static bool is_complete(const tsr_context *context,
 static bool try_open(tsr_context *context, uint32_t id) {
   tsr_named_barrier *barrier = &context->barriers[id];
   if (!is_complete(context, barrier)) return false;
-  tsr_race_barrier(context->block.race, barrier->warps, barrier->arrive_only);
+  tsr_race_barrier(context->block.race, id, barrier->waiting);
   tsr_named_barrier done = *barrier;
   *barrier = (tsr_named_barrier){0};
   ++context->block.progress;
@@ -88,7 +88,11 @@ static void count_warp(tsr_context *context, tsr_warp *warp, uint32_t id,
   uint32_t bit = 1u << warp->index;
   uint32_t there = state->pending[id];
   barrier->warps |= bit;
-  if (arrive_only) barrier->arrive_only |= bit;
+  if (arrive_only) {
+    tsr_race_barrier_arrive(context->block.race, warp, id);
+  } else {
+    barrier->waiting |= bit;
+  }
   ++barrier->arrived;
   barrier->lanes += (uint32_t)__builtin_popcount(there);
   barrier->trues += (uint32_t)__builtin_popcount(state->votes[id] & there);
@@ -186,7 +190,7 @@ static void try_open_cluster(tsr_context *context) {
     context->states[w].cluster_waiting = context->states[w].cluster_arrived;
     context->states[w].cluster_arrived = 0;
   }
-  tsr_race_barrier(context->block.race, warps, 0);
+  tsr_race_barrier(context->block.race, TSR_BARRIERS, warps);
   ++context->cluster_phase;
   ++context->block.progress;
   wake(context, TSR_WAIT_CLUSTER, 0, NULL);

@@ -19,7 +19,7 @@ typedef struct tsr_named_barrier {
   uint32_t expected;      // warps; 0: all that have not ended
   uint32_t arrived;       // warps, each as often as it came
   uint32_t warps;         // which
-  uint32_t arrive_only;   // of them, who did not wait
+  uint32_t waiting;       // of them, who did not only arrive
   uint32_t trues, lanes;  // of bar.red: predicates that were true, of how many
   uint32_t line;          // of the first arrival
 } tsr_named_barrier;
