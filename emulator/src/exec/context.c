@@ -31,7 +31,8 @@ static bool allocate_memory(tsr_context *context) {
   block->shared = tsr_aligned_alloc(1024, (size_t)block->shared_size + 1024);
   if (context->registers == NULL || block->shared == NULL) return false;
   if ((launch->config.checks & TESSERA_EMU_CHECK_INIT) != 0) {
-    block->shared_written = tsr_calloc(block->shared_size / 8 + 1, 1);
+    // Whole words: memory/bits.h.
+    block->shared_written = tsr_calloc(block->shared_size / 64 + 1, 8);
     if (block->shared_written == NULL) return false;
   }
   block->local_stride = (kernel->local_bytes + 15u) & ~15u;
@@ -166,7 +167,7 @@ static void begin_block(tsr_block *block, uint64_t linear) {
   block->launched_dependents = false;
   memset(block->shared, 0xff, block->shared_size);
   if (block->shared_written != NULL) {
-    memset(block->shared_written, 0, block->shared_size / 8 + 1);
+    memset(block->shared_written, 0, (block->shared_size / 64 + 1) * 8);
   }
   if (block->local != NULL) {
     memset(block->local, 0xff, (size_t)block->local_stride * launch->threads);

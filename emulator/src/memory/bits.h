@@ -34,6 +34,15 @@ static inline void tsr_bits_set(unsigned char *bits, uint64_t first,
   }
 }
 
+static inline void tsr_bits_clear(unsigned char *bits, uint64_t first,
+                                  uint64_t count) {
+  uint64_t *words = (uint64_t *)(void *)bits;
+  for (uint64_t w = first / 64; w <= (first + count - 1) / 64; ++w) {
+    (void)__atomic_fetch_and(&words[w], ~tsr_bits_of_word(w, first, count),
+                             __ATOMIC_RELAXED);
+  }
+}
+
 // True when all are set.
 static inline bool tsr_bits_all(const unsigned char *bits, uint64_t first,
                                 uint64_t count) {

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ops/memory_modifiers.h"
+
+static bool take_scope(tsr_decoder *d) {
+  static const char *const scopes[] = {"cta", "cluster", "gpu", "sys", NULL};
+  int scope = tsr_mod_need(d, scopes, "a scope");
+  if (scope < 0) return false;
+  return scope != 1 || tsr_decode_require(d, 78, 90, 0);
+}
+
+bool tsr_take_semantics(tsr_decoder *d, const char *const *known,
+                        bool *out_ordered) {
+  int found = tsr_mod_one_of(d, known);
+  *out_ordered = false;
+  if (found < 0) return true;
+  const char *name = known[found];
+  if (strcmp(name, "weak") == 0) return true;
+  *out_ordered = true;
+  if (strcmp(name, "volatile") == 0) return true;
+  if (strcmp(name, "mmio") != 0) return take_scope(d);
+  if (!tsr_mod(d, "relaxed") || !tsr_mod(d, "sys")) {
+    return tsr_decode_error(d, "'.mmio' needs '.relaxed.sys'");
+  }
+  return tsr_decode_require(d, 82, 70, 0);
+}
+
+tsr_ptx_space tsr_take_space(tsr_decoder *d, const char *const *known) {
+  static const struct {
+    const char *prefix;
+    tsr_ptx_space space;
+  } spaces[] = {
+      {"global", TSR_PTX_SPACE_GLOBAL}, {"shared", TSR_PTX_SPACE_SHARED},
+      {"local", TSR_PTX_SPACE_LOCAL},   {"const", TSR_PTX_SPACE_CONST},
+      {"param", TSR_PTX_SPACE_PARAM},
+  };
+  int found = tsr_mod_one_of(d, known);
+  if (found < 0) return TSR_PTX_SPACE_NONE;
+  for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); ++i) {
+    size_t size = strlen(spaces[i].prefix);
+    if (strncmp(known[found], spaces[i].prefix, size) == 0) {
+      return spaces[i].space;
+    }
+  }
+  return TSR_PTX_SPACE_NONE;
+}
+
+void tsr_take_cache_hints(tsr_decoder *d, bool *out_hint) {
+  static const char *const level1[] = {
+      "L1::evict_normal", "L1::evict_unchanged", "L1::evict_first",
+      "L1::evict_last",   "L1::no_allocate",     NULL};
+  static const char *const level2[] = {"L2::evict_normal", "L2::evict_first",
+                                       "L2::evict_last", NULL};
+  (void)tsr_mod_one_of(d, level1);
+  (void)tsr_mod_one_of(d, level2);
+  *out_hint = tsr_mod(d, "L2::cache_hint");
+}
+
+bool tsr_take_policy(tsr_decoder *d, bool hint, uint32_t index,
+                     tsr_ref *out_ref) {
+  *out_ref = TSR_REF_NONE;
+  uint32_t count = index + (hint ? 1 : 0);
+  if (!tsr_need_operands(d, count, count)) return false;
+  if (!hint) return true;
+  if (!tsr_decode_require(d, 74, 80, 0)) return false;
+  return tsr_source(d, tsr_operand(d, index), TSR_PTX_B64, out_ref);
+}
+
+uint64_t tsr_element_load(const unsigned char *host, uint32_t size,
+                          bool ordered) {
+  const void *at = host;
+  if (ordered) {
+    switch (size) {
+      case 1:
+        return __atomic_load_n((const uint8_t *)at, __ATOMIC_ACQUIRE);
+      case 2:
+        return __atomic_load_n((const uint16_t *)at, __ATOMIC_ACQUIRE);
+      case 4:
+        return __atomic_load_n((const uint32_t *)at, __ATOMIC_ACQUIRE);
+      default:
+        return __atomic_load_n((const uint64_t *)at, __ATOMIC_ACQUIRE);
+    }
+  }
+  uint64_t value = 0;
+  memcpy(&value, at, size);
+  return value;
+}
+
+void tsr_element_store(unsigned char *host, uint32_t size, bool ordered,
+                       uint64_t value) {
+  void *at = host;
+  if (!ordered) {
+    memcpy(at, &value, size);
+    return;
+  }
+  switch (size) {
+    case 1:
+      __atomic_store_n((uint8_t *)at, (uint8_t)value, __ATOMIC_RELEASE);
+      break;
+    case 2:
+      __atomic_store_n((uint16_t *)at, (uint16_t)value, __ATOMIC_RELEASE);
+      break;
+    case 4:
+      __atomic_store_n((uint32_t *)at, (uint32_t)value, __ATOMIC_RELEASE);
+      break;
+    default:
+      __atomic_store_n((uint64_t *)at, value, __ATOMIC_RELEASE);
+      break;
+  }
+}

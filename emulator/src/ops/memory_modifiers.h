@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The modifiers that loads, stores and atomics share: memory semantics and
+// scope (PTX ISA 9.0, 8.3 to 8.5), state space (5.1), cache hints (9.7.9.1,
+// 9.7.9.2).
+#ifndef OPS_MEMORY_MODIFIERS_H_
+#define OPS_MEMORY_MODIFIERS_H_
+
+#include "decode/decode.h"
+
+enum {                          // op->aux[2] of loads, stores and atomics
+  TSR_MEMORY_ORDERED = 1 << 0,  // volatile, relaxed, acquire, ... : no races
+};
+
+typedef struct tsr_memory_modifiers {
+  tsr_ptx_space space;  // NONE: generic
+  bool ordered;
+  bool cache_hint;  // a cache-policy operand follows
+} tsr_memory_modifiers;
+
+// Takes one of the names in |known| (NULL-terminated) and, where it is
+// ".relaxed" and the like, its scope.
+bool tsr_take_semantics(tsr_decoder *d, const char *const *known,
+                        bool *out_ordered);
+// Takes the state space if it is one of |known| (NULL-terminated names).
+tsr_ptx_space tsr_take_space(tsr_decoder *d, const char *const *known);
+// Takes evict_*, L2::64B and such; |out_hint|: .L2::cache_hint.
+void tsr_take_cache_hints(tsr_decoder *d, bool *out_hint);
+// The cache-policy operand at |index|, which must be the last one, when |hint|;
+// else there is none. Checks the number of operands.
+bool tsr_take_policy(tsr_decoder *d, bool hint, uint32_t index,
+                     tsr_ref *out_ref);
+// Lane |lane|'s element, |size| bytes; atomically when |ordered|.
+uint64_t tsr_element_load(const unsigned char *host, uint32_t size,
+                          bool ordered);
+void tsr_element_store(unsigned char *host, uint32_t size, bool ordered,
+                       uint64_t value);
+
+#endif  // OPS_MEMORY_MODIFIERS_H_
