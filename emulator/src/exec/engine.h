@@ -35,6 +35,8 @@ tsr_flow tsr_engine_branch(tsr_warp *warp, uint32_t lanes, uint32_t target);
 tsr_flow tsr_engine_call(tsr_warp *warp, const tsr_op *op, uint32_t lanes,
                          const tsr_function *function);
 tsr_flow tsr_engine_return(tsr_warp *warp, uint32_t lanes);
+// Whether the launch that this one depends on has ended (or there is none).
+bool tsr_engine_grid_open(const tsr_warp *warp);
 // Virtual time: nanoseconds since the launch began, from instructions executed.
 uint64_t tsr_engine_clock(const tsr_warp *warp);        // %clock64
 uint64_t tsr_engine_nanoseconds(const tsr_warp *warp);  // %globaltimer

@@ -140,3 +140,7 @@ void tsr_context_open(tsr_context *context) {
   wake(context, TSR_ALL_LANES >> (TSR_BLOCK_WARPS - context->block.warp_count),
        TSR_WAIT_GRID, UINT64_MAX);
 }
+
+bool tsr_engine_grid_open(const tsr_warp *warp) {
+  return tsr_context_of(warp)->grid_open;
+}

@@ -157,7 +157,7 @@ void tsr_split_park(tsr_warp *warp, uint32_t mask, uint32_t pc,
   }
   split->wait = wait;
   split->wait_id = id;
-  split->wake = warp->wake;
+  split->wake = wait == TSR_WAIT_SLEEP ? warp->wake : 0;
 }
 
 tsr_flow tsr_engine_branch(tsr_warp *warp, uint32_t lanes, uint32_t target) {

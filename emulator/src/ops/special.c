@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What special registers read (PTX ISA 10), and the instructions that tell the
-// scheduler something: nanosleep, setmaxnreg, griddepcontrol, pmevent.
+// What special registers read (PTX ISA 10). There are clusters of one block
+// only; time is virtual (exec/time.c).
 #include "ops/special.h"
 
 #include "decode/decode.h"

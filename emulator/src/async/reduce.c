@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// What cp.reduce.async.bulk and red.async do to each element (PTX ISA
+// 9.7.9.25.4.2). Sums of f16 and bf16 are made in f32 and rounded once more:
+// f32 has more than twice their bits and two, so that is exact rounding.
+#include <math.h>
+#include <string.h>
+
+#include "async/state.h"
+
+static uint32_t float_bits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+static float float_from(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+static float half_to_float(uint16_t half) {
+  uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
+  uint32_t rest = half & 0x7fffu;
+  if (rest >= 0x7c00u) {
+    return float_from(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
+  }
+  // 2^-24 is the unit of subnormal halves; ldexpf is exact.
+  float value = rest < 0x400u ? ldexpf((float)rest, -24)
+                              : float_from((rest << 13) + ((127u - 15u) << 23));
+  return sign != 0 ? -value : value;
+}
+
+static uint16_t half_from_float(float value) {
+  uint32_t bits = float_bits(value);
+  uint16_t sign = (uint16_t)(bits >> 16 & 0x8000u);
+  uint32_t rest = bits & 0x7fffffffu;
+  if (rest > 0x7f800000u) return 0x7fff;
+  if (rest >= 0x47800000u) return sign | 0x7c00u;  // 2^16 and above
+  if (rest < 0x38800000u) {                        // below 2^-14
+    float unit = ldexpf(float_from(rest), 24);
+    return (uint16_t)(sign | (uint16_t)nearbyintf(unit));
+  }
+  uint32_t odd = rest >> 13 & 1u;
+  rest += 0xfffu + odd - ((127u - 15u) << 23);
+  return (uint16_t)(sign | rest >> 13);  // may carry into infinity
+}
+
+static float bfloat_to_float(uint16_t value) {
+  return float_from((uint32_t)value << 16);
+}
+
+static uint16_t bfloat_from_float(float value) {
+  uint32_t bits = float_bits(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fff;
+  return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+// min and max return the operand that is not NaN; -0 is below +0.
+static float float_min_max(float a, float b, bool max) {
+  if (isnan(a)) return b;
+  if (isnan(b)) return a;
+  if (a == b) return (signbit(a) != 0) == max ? b : a;
+  return (a < b) == max ? b : a;
+}
+
+static float reduce_float(tsr_reduction reduction, float a, float b) {
+  if (reduction == TSR_REDUCE_ADD) return a + b;
+  return float_min_max(a, b, reduction == TSR_REDUCE_MAX);
+}
+
+static uint64_t reduce_unsigned(tsr_reduction reduction, uint64_t a,
+                                uint64_t b) {
+  switch (reduction) {
+    case TSR_REDUCE_ADD:
+      return a + b;
+    case TSR_REDUCE_MIN:
+      return a < b ? a : b;
+    case TSR_REDUCE_MAX:
+      return a > b ? a : b;
+    case TSR_REDUCE_INC:
+      return a >= b ? 0 : a + 1;
+    case TSR_REDUCE_DEC:
+      return a == 0 || a > b ? b : a - 1;
+    case TSR_REDUCE_AND:
+      return a & b;
+    case TSR_REDUCE_OR:
+      return a | b;
+    case TSR_REDUCE_XOR:
+      return a ^ b;
+    case TSR_REDUCE_NONE:
+    default:
+      return b;
+  }
+}
+
+static uint64_t reduce_signed(tsr_reduction reduction, int64_t a, int64_t b) {
+  if (reduction == TSR_REDUCE_MIN) return (uint64_t)(a < b ? a : b);
+  if (reduction == TSR_REDUCE_MAX) return (uint64_t)(a > b ? a : b);
+  return reduce_unsigned(reduction, (uint64_t)a, (uint64_t)b);
+}
+
+static uint64_t reduce_element(tsr_reduction reduction, tsr_ptx_type type,
+                               uint64_t a, uint64_t b) {
+  switch (type) {
+    case TSR_PTX_F16:
+      return half_from_float(reduce_float(reduction, half_to_float((uint16_t)a),
+                                          half_to_float((uint16_t)b)));
+    case TSR_PTX_BF16:
+      return bfloat_from_float(reduce_float(reduction,
+                                            bfloat_to_float((uint16_t)a),
+                                            bfloat_to_float((uint16_t)b)));
+    case TSR_PTX_F32:
+      return float_bits(reduce_float(reduction, float_from((uint32_t)a),
+                                     float_from((uint32_t)b)));
+    case TSR_PTX_F64: {
+      double x, y;
+      memcpy(&x, &a, sizeof(x));
+      memcpy(&y, &b, sizeof(y));
+      x += y;  // the only one there is
+      memcpy(&a, &x, sizeof(x));
+      return a;
+    }
+    case TSR_PTX_S32:
+      return reduce_signed(reduction, (int32_t)a, (int32_t)b);
+    case TSR_PTX_S64:
+      return reduce_signed(reduction, (int64_t)a, (int64_t)b);
+    default:
+      return reduce_unsigned(reduction, a, b);
+  }
+}
+
+void tsr_reduce_bytes(tsr_reduction reduction, tsr_ptx_type type,
+                      unsigned char *target, const unsigned char *source,
+                      uint32_t size) {
+  if (reduction == TSR_REDUCE_NONE) {
+    memcpy(target, source, size);
+    return;
+  }
+  uint32_t element = tsr_ptx_type_bits(type) / 8;
+  for (uint32_t at = 0; at + element <= size; at += element) {
+    uint64_t a = 0, b = 0;
+    memcpy(&a, target + at, element);  // little-endian, as devices are
+    memcpy(&b, source + at, element);
+    a = reduce_element(reduction, type, a, b);
+    memcpy(target + at, &a, element);
+  }
+}
+
+// The table of 9.7.9.25.4.2, as ptxas 13.0 accepts it.
+bool tsr_reduce_allowed(tsr_reduction reduction, tsr_ptx_type type,
+                        bool shared) {
+  bool word = type == TSR_PTX_U32 || type == TSR_PTX_S32;
+  bool small_float = type == TSR_PTX_F16 || type == TSR_PTX_BF16;
+  switch (reduction) {
+    case TSR_REDUCE_ADD:
+      return word || type == TSR_PTX_U64 ||
+             (!shared &&
+              (small_float || type == TSR_PTX_F32 || type == TSR_PTX_F64));
+    case TSR_REDUCE_MIN:
+    case TSR_REDUCE_MAX:
+      return word || (!shared && (small_float || type == TSR_PTX_U64 ||
+                                  type == TSR_PTX_S64));
+    case TSR_REDUCE_INC:
+    case TSR_REDUCE_DEC:
+      return type == TSR_PTX_U32;
+    case TSR_REDUCE_AND:
+    case TSR_REDUCE_OR:
+    case TSR_REDUCE_XOR:
+      return type == TSR_PTX_B32 || (!shared && type == TSR_PTX_B64);
+    case TSR_REDUCE_NONE:
+    default:
+      return false;
+  }
+}
