@@ -65,13 +65,15 @@ static void make(program *p, uint64_t *state) {
     op->dst = p->refs[i];
     op->src = p->refs[i] + REFS;
     op->guard = TSR_REF_NONE;
-    uint32_t kind = draw(state, 12);
-    p->kinds[i] = i == OPS - 1 || kind == 0 ? END : kind < 3 ? JUMP : COMPUTE;
-    if (i < OPS - 1 && draw(state, 3) == 0) {
+    uint32_t kind = draw(state, 40);
+    p->kinds[i] = i == OPS - 1 || kind == 0 ? END : kind < 6 ? JUMP : COMPUTE;
+    if (i < OPS - 1 && (p->kinds[i] != COMPUTE || draw(state, 3) == 0)) {
       op->guard = draw_register(p, state, true);
     }
     if (p->kinds[i] == JUMP) {
-      p->jump_of[i] = draw(state, OPS);
+      // Short loops mostly: in them a value of one turn lives to the next.
+      uint32_t back = draw(state, 12), far = draw(state, OPS);
+      p->jump_of[i] = draw(state, 3) == 0 ? far : i > back ? i - back : 0;
       p->jumps[p->jump_count++] = (tsr_jump){i, p->jump_of[i]};
     }
     if (p->kinds[i] == COMPUTE) make_compute(p, i, state);
@@ -198,7 +200,7 @@ static void random_programs(void) {
   uint64_t state = 7, all = 0, compacted = 0;
   program *p = malloc(sizeof(*p));
   if (p == NULL) exit(1);
-  for (uint32_t i = 0; i < 400; ++i) {
+  for (uint32_t i = 0; i < 1000; ++i) {
     make(p, &state);
     tsr_compaction work = {.code = p->code,
                            .count = OPS,
