@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Helpers of the tensor-core decoders, one behaviour for all of them.
+#include "tensor/decode_tensor.h"
+
+#include "check/report.h"
+
+bool tsr_tensor_need_aligned(tsr_decoder *d) {
+  if (!tsr_mod(d, "sync")) return tsr_decode_error(d, "'.sync' expected");
+  if (!tsr_mod(d, "aligned")) {
+    return tsr_decode_error(d, "'.aligned' expected");
+  }
+  return true;
+}
+
+bool tsr_tensor_element(tsr_ptx_type type, tsr_element *out_element) {
+  static const struct {
+    tsr_ptx_type type;
+    tsr_element element;
+  } elements[] = {
+      {TSR_PTX_F16, TSR_ELEMENT_F16},   {TSR_PTX_BF16, TSR_ELEMENT_BF16},
+      {TSR_PTX_TF32, TSR_ELEMENT_TF32}, {TSR_PTX_E4M3, TSR_ELEMENT_E4M3},
+      {TSR_PTX_E5M2, TSR_ELEMENT_E5M2}, {TSR_PTX_S8, TSR_ELEMENT_S8},
+      {TSR_PTX_U8, TSR_ELEMENT_U8},
+  };
+  for (size_t i = 0; i < sizeof(elements) / sizeof(elements[0]); ++i) {
+    if (elements[i].type == type) {
+      *out_element = elements[i].element;
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool need_vector(tsr_decoder *d, uint32_t index, uint32_t count) {
+  const tsr_ptx_operand *operand = tsr_operand(d, index);
+  if (operand->kind != TSR_PTX_VECTOR || operand->item_count != count) {
+    return tsr_decode_error_at(d, operand, "a vector of %u register%s expected",
+                               count, count == 1 ? "" : "s");
+  }
+  return true;
+}
+
+bool tsr_tensor_sources(tsr_decoder *d, uint32_t index, uint32_t count,
+                        tsr_ptx_type type, tsr_ref *refs) {
+  if (!need_vector(d, index, count)) return false;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!tsr_source(d, &tsr_operand(d, index)->items[i], type, &refs[i])) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool tsr_tensor_destinations(tsr_decoder *d, uint32_t index, uint32_t count,
+                             tsr_ptx_type type, tsr_ref *refs) {
+  if (!need_vector(d, index, count)) return false;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!tsr_destination(d, &tsr_operand(d, index)->items[i], type, true,
+                         &refs[i])) {
+      return false;
+    }
+  }
+  return true;
+}
+
+const char *tsr_tensor_name(tsr_decoder *d, const char *prefix,
+                            const char *shape, tsr_ptx_type a, tsr_ptx_type b) {
+  return tsr_arena_printf(tsr_decode_arena(d), "%s.%s.%s%s%s", prefix, shape,
+                          tsr_ptx_type_name(a), a == b ? "" : ".",
+                          a == b ? "" : tsr_ptx_type_name(b));
+}
+
+void tsr_tensor_check_lanes(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
+  if (mask == TSR_ALL_LANES ||
+      (warp->block->launch->config.checks & TESSERA_EMU_CHECK_SYNC) == 0) {
+    return;
+  }
+  tsr_find(warp, op, (uint32_t)__builtin_ctz(~mask), TESSERA_EMU_DIVERGENCE,
+           false, TSR_NO_ADDRESS,
+           "a matrix instruction needs all 32 lanes of the warp; lanes 0x%08x "
+           "do not take part",
+           ~mask);
+}
