@@ -286,7 +286,7 @@ static bool decode_immediates(tsr_decoder *d, uint32_t at,
   if (transposes) count += form->a_shared ? 2 : 1;
   if (!tsr_need_operands(d, at + count, at + count)) return false;
   if (count == 0) return true;
-  bool minus_a, minus_b, plain = true;
+  bool minus_a = false, minus_b = false, plain = true;
   if (!decode_choice(d, at, -1, 1, "imm-scale-a", &minus_a) ||
       !decode_choice(d, at + 1, -1, 1, "imm-scale-b", &minus_b)) {
     return false;
