@@ -86,7 +86,6 @@ static double double_of(tsr_ptx_value value) {
 static bool convert(tsr_ptx_parser *p, tsr_ptx_pos pos, tsr_ptx_type type,
                     tsr_ptx_value value, uint64_t *out) {
   uint32_t bits = tsr_ptx_type_bits(type);
-  bool integer = value.kind == TSR_PTX_VALUE_INTEGER;
   if (type == TSR_PTX_F64) {
     double wide = double_of(value);
     memcpy(out, &wide, sizeof(wide));
@@ -104,7 +103,10 @@ static bool convert(tsr_ptx_parser *p, tsr_ptx_pos pos, tsr_ptx_type type,
     return tsr_ptx_fail(p, pos, "no initial value is allowed for type '.%s'",
                         tsr_ptx_type_name(type));
   }
-  if (!integer) {
+  // Bits take a float of their width.
+  bool same = (type == TSR_PTX_B32 && value.kind == TSR_PTX_VALUE_FLOAT32) ||
+              (type == TSR_PTX_B64 && value.kind == TSR_PTX_VALUE_FLOAT64);
+  if (value.kind != TSR_PTX_VALUE_INTEGER && !same) {
     return tsr_ptx_fail(p, pos, "type '.%s' needs an integer",
                         tsr_ptx_type_name(type));
   }
@@ -161,31 +163,27 @@ static bool place(tsr_ptx_parser *p, uint64_t index, tsr_ptx_type type) {
   return true;
 }
 
-// "{...}" of dimension |level|, whose elements begin at |base|. As in C, inner
-// braces may be left out. |*out_used|: elements filled or skipped.
+// "{...}" of dimension |level|, whose elements begin at |base|. Each dimension
+// has its own braces, unlike in C. |*out_rows|: entries written.
 static bool braces(tsr_ptx_parser *p, const shape *s, uint32_t level,
-                   uint64_t base, uint64_t *out_used) {
-  uint64_t inner = s->inner[level];
-  uint64_t room = s->size[level] == 0 ? UINT64_MAX : s->size[level] * inner;
-  uint64_t at = 0, skipped;
-  (void)tsr_ptx_take_open(p);
-  while (!tsr_ptx_at_mark(p, '}')) {
-    if (at >= room) {
+                   uint64_t base, uint64_t *out_rows) {
+  uint64_t room = s->size[level] == 0 ? UINT64_MAX : s->size[level];
+  uint64_t row = 0, ignored;
+  bool innermost = level + 1 == s->rank;
+  if (!tsr_ptx_take_open(p)) return tsr_ptx_expected(p, "'{'");
+  if (tsr_ptx_at_mark(p, '}')) return tsr_ptx_expect_close(p);
+  do {
+    if (row == room) {
       return tsr_ptx_fail(p, p->token.pos, "more values than elements");
     }
-    if (tsr_ptx_at_mark(p, '{')) {
-      if (level + 1 >= s->rank || at % inner != 0) {
-        return tsr_ptx_fail(p, p->token.pos, "braces that fit no dimension");
-      }
-      if (!braces(p, s, level + 1, base + at, &skipped)) return false;
-      at += inner;
-    } else {
-      if (!place(p, base + at, s->type)) return false;
-      ++at;
+    uint64_t at = base + row * s->inner[level];
+    if (innermost ? !place(p, at, s->type)
+                  : !braces(p, s, level + 1, at, &ignored)) {
+      return false;
     }
-    if (!tsr_ptx_take_mark(p, ',')) break;
-  }
-  *out_used = at;
+    ++row;
+  } while (tsr_ptx_take_mark(p, ','));
+  *out_rows = row;
   return tsr_ptx_expect_close(p);
 }
 
@@ -193,11 +191,9 @@ bool tsr_ptx_initialiser(tsr_ptx_parser *p, tsr_ptx_variable *variable,
                          uint64_t *dimensions, uint32_t rank) {
   shape s = {.type = variable->type};
   for (; s.rank < rank; ++s.rank) s.size[s.rank] = dimensions[s.rank];
-  if (variable->vector > 1 || rank == 0) {
-    s.size[s.rank++] = variable->vector;
-  }
-  s.inner[s.rank - 1] = 1;
-  for (uint32_t i = s.rank - 1; i > 0; --i) {
+  if (variable->vector > 1) s.size[s.rank++] = variable->vector;
+  if (s.rank > 0) s.inner[s.rank - 1] = 1;
+  for (uint32_t i = s.rank; i-- > 1;) {
     if (s.size[i] > TSR_PTX_MAX_OBJECT / s.inner[i]) {
       return tsr_ptx_fail(p, variable->pos, "'%.*s' is larger than 1 TiB",
                           (int)variable->name.size, variable->name.data);
@@ -205,13 +201,11 @@ bool tsr_ptx_initialiser(tsr_ptx_parser *p, tsr_ptx_variable *variable,
     s.inner[i - 1] = s.inner[i] * s.size[i];
   }
   p->initials.count = 0;
-  uint64_t used = 1;
-  bool good = tsr_ptx_at_mark(p, '{') ? braces(p, &s, 0, 0, &used)
-              : rank > 0              ? tsr_ptx_expected(p, "'{'")
-                                      : place(p, 0, s.type);
-  if (!good) return false;
+  uint64_t rows = 0;
+  if (s.rank == 0 ? !place(p, 0, s.type) : !braces(p, &s, 0, 0, &rows)) {
+    return false;
+  }
   if (rank > 0 && dimensions[0] == 0) {
-    uint64_t rows = used / s.inner[0] + (used % s.inner[0] != 0);
     if (rows == 0) return tsr_ptx_fail(p, variable->pos, "no values");
     dimensions[0] = rows;
   }
