@@ -101,6 +101,9 @@ bool tsr_immediate(tsr_decoder *d, const tsr_ptx_operand *operand,
                    uint64_t *out_value);
 // A register that no name stands for.
 tsr_ref tsr_temporary(tsr_decoder *d, tsr_ptx_type type);
+// The condition code CC.CF: one predicate per function. TSR_REF_NONE when out
+// of memory.
+tsr_ref tsr_carry_flag(tsr_decoder *d);
 // The pool's unit(s) with |bits| in every lane; 32- or 64-bit by |type|.
 tsr_ref tsr_constant(tsr_decoder *d, tsr_ptx_type type, uint64_t bits);
 

@@ -200,6 +200,8 @@ struct tsr_decoder {
   uint32_t pool_slot_count, pool_entries;
 
   uint64_t frame_bytes;
+  bool has_carry_flag;
+  tsr_ref carry_flag;  // CC.CF
   // Registers of the .reg results and parameters of this .func, else
   // UINT32_MAX; results first.
   uint32_t *argument_registers;

@@ -231,6 +231,12 @@ tsr_ref tsr_temporary(tsr_decoder *d, tsr_ptx_type type) {
   return index == UINT32_MAX ? TSR_REF_NONE : tsr_virtual_ref(index);
 }
 
+tsr_ref tsr_carry_flag(tsr_decoder *d) {
+  if (!d->has_carry_flag) d->carry_flag = tsr_temporary(d, TSR_PTX_PRED);
+  d->has_carry_flag = d->carry_flag != TSR_REF_NONE;
+  return d->carry_flag;
+}
+
 static bool source(tsr_decoder *d, const tsr_ptx_operand *operand,
                    tsr_ptx_type type, bool wider, tsr_ref *out_ref) {
   *out_ref = TSR_REF_NONE;
