@@ -120,6 +120,12 @@ static bool unknown_name(tsr_decoder *d, const tsr_ptx_operand *operand) {
                              (int)operand->name.size, operand->name.data, part);
 }
 
+static bool register_offset(tsr_decoder *d, const tsr_ptx_operand *operand) {
+  return tsr_decode_error_at(d, operand,
+                             "an offset is for addresses, '%.*s' is a register",
+                             (int)operand->name.size, operand->name.data);
+}
+
 static bool special_source(tsr_decoder *d, const tsr_ptx_operand *operand,
                            tsr_ptx_type type, tsr_ref *out_ref) {
   tsr_ptx_type own = TSR_PTX_NO_TYPE;
@@ -265,6 +271,7 @@ static bool source(tsr_decoder *d, const tsr_ptx_operand *operand,
                ? special_source(d, operand, type, out_ref)
                : symbol_source(d, operand, type, out_ref);
   }
+  if (operand->integer != 0) return register_offset(d, operand);
   tsr_ptx_type have = d->registers[index].type;
   if (!agree(have, type, wider)) return mismatch(d, operand, have, type);
   tsr_ref ref = tsr_virtual_ref(index);
@@ -300,6 +307,7 @@ static bool destination(tsr_decoder *d, const tsr_ptx_operand *operand,
     return tsr_decode_error_at(d, operand, "'%.*s' is not a register",
                                (int)operand->name.size, operand->name.data);
   }
+  if (operand->integer != 0) return register_offset(d, operand);
   tsr_ptx_type have = d->registers[index].type;
   if (!agree(have, type, wider)) return mismatch(d, operand, have, type);
   *out_ref = tsr_virtual_ref(index);
