@@ -9,11 +9,13 @@
 
 static emu e;
 
+// |in| is %i0, |expected| what %o0 must be.
 static void lanes_are(const char *headers, const char *body,
-                      const uint64_t (*in)[32], const uint64_t expected[32]) {
-  uint64_t out[1][32];
+                      const uint64_t in[32], const uint64_t expected[32]) {
+  uint64_t rows[1][32], out[1][32];
+  memcpy(rows[0], in, sizeof(rows[0]));
   bool clean =
-      emu_lanes(&e, headers, body, in == NULL ? "" : "r", in, "r", out);
+      emu_lanes(&e, headers, body, "r", (const uint64_t(*)[32])rows, "r", out);
   CHECK(clean);
   if (!clean) fprintf(stderr, "%s", emu_findings(&e));
   for (int i = 0; i < 32; ++i) CHECK_EQ(out[0][i], expected[i]);
@@ -59,10 +61,10 @@ static const char fib[] =
     "ret;\n}\n";
 
 static void recursion(void) {
-  uint64_t in[1][32], expected[32];
+  uint64_t in[32], expected[32];
   for (uint64_t i = 0; i < 32; ++i) {
-    in[0][i] = i * 7 % 13;
-    expected[i] = fibonacci(in[0][i]);
+    in[i] = i * 7 % 13;
+    expected[i] = fibonacci(in[i]);
   }
   lanes_are(fib, "call (%o0), fib, (%i0);", in, expected);
 }
@@ -75,10 +77,10 @@ static void too_deep(void) {
 // --- Arguments
 
 static void arguments(void) {
-  uint64_t in[1][32], expected[32];
+  uint64_t in[32], expected[32];
   for (uint64_t i = 0; i < 32; ++i) {
-    in[0][i] = i * 1000003;
-    expected[i] = (uint32_t)(in[0][i] * 3 + 11);
+    in[i] = i * 1000003;
+    expected[i] = (uint32_t)(in[i] * 3 + 11);
   }
   // In registers on the callee's side.
   const char *by_register =
@@ -104,7 +106,7 @@ static void arguments(void) {
       in, expected);
   // 16 bits and a predicate's worth of guard: lanes that do not call keep %o0.
   for (uint64_t i = 0; i < 32; ++i) {
-    expected[i] = i % 3 == 0 ? (uint16_t)(in[0][i] + 1) : 77;
+    expected[i] = i % 3 == 0 ? (uint16_t)(in[i] + 1) : 77;
   }
   lanes_are(
       ".func (.param .b16 r) f(.param .b16 x) {\n"
@@ -120,11 +122,11 @@ static void arguments(void) {
 // Locals of different frames of one lane, and of lanes at different depths, do
 // not meet.
 static void frames(void) {
-  uint64_t in[1][32], expected[32];
+  uint64_t in[32], expected[32];
   for (uint64_t i = 0; i < 32; ++i) {
-    in[0][i] = i % 5;
+    in[i] = i % 5;
     expected[i] = 0;
-    for (uint64_t k = 0; k <= in[0][i]; ++k) expected[i] += k * 10 + k;
+    for (uint64_t k = 0; k <= in[i]; ++k) expected[i] += k * 10 + k;
   }
   lanes_are(
       ".func (.param .b32 out) f(.param .b32 n) {\n"
@@ -154,10 +156,10 @@ static const char table[] =
     ".global .u64 fs[4] = {f0, f1, f2, other};\n";
 
 static void indirect(void) {
-  uint64_t in[1][32], expected[32];
+  uint64_t in[32], expected[32];
   for (uint64_t i = 0; i < 32; ++i) {
-    in[0][i] = i * 3 + 1;
-    uint64_t x = in[0][i], which = x % 3;
+    in[i] = i * 3 + 1;
+    uint64_t x = in[i], which = x % 3;
     expected[i] = which == 0 ? x + 1 : which == 1 ? x * 5 : x ^ 255;
   }
   const char *pick =
@@ -170,7 +172,7 @@ static void indirect(void) {
                  "call (%%o0), %%t, (%%i0), proto;",
                  pick);
   for (uint64_t i = 0; i < 32; ++i) {
-    in[0][i] = i;
+    in[i] = i;
     expected[i] = i % 3 == 0 ? i + 1 : i % 3 == 1 ? i * 5 : i ^ 255;
   }
   lanes_are(table, body, in, expected);
@@ -199,7 +201,7 @@ static void bad_indirect(void) {
 // --- Branches
 
 static void branch_table(void) {
-  uint64_t in[1][32], expected[32];
+  uint64_t in[32], expected[32];
   static const char text[] =
       "list: .branchtargets A, B, C, A;\nmov.u32 %o0, 0;\n"
       "brx.idx %i0, list;\n"
@@ -208,28 +210,29 @@ static void branch_table(void) {
       "C: add.u32 %o0, %o0, 100;\nEND:";
   static const uint64_t results[4] = {1, 110, 100, 1};
   for (uint64_t i = 0; i < 32; ++i) {
-    in[0][i] = i * 5 % 4;
-    expected[i] = results[in[0][i]];
+    in[i] = i * 5 % 4;
+    expected[i] = results[in[i]];
   }
   lanes_are("", text, in, expected);
   for (uint64_t i = 0; i < 32; ++i) {
-    in[0][i] = 1;
+    in[i] = 1;
     expected[i] = 110;
   }
   lanes_are("", text, in, expected);
-  uint64_t out[1][32];
-  in[0][9] = 4;
-  CHECK(!emu_lanes(&e, "", text, "r", (const uint64_t(*)[32])in, "r", out));
+  uint64_t rows[1][32], out[1][32];
+  memcpy(rows[0], in, sizeof(in));
+  rows[0][9] = 4;
+  CHECK(!emu_lanes(&e, "", text, "r", (const uint64_t(*)[32])rows, "r", out));
   CHECK(emu_found(&e, TESSERA_EMU_ILLEGAL));
   CHECK(strstr(emu_findings(&e), "brx.idx with index 4 of 4 targets") != NULL);
 }
 
 // A loop whose lanes leave at different turns, with an inner branch.
 static void loops(void) {
-  uint64_t in[1][32], expected[32];
+  uint64_t in[32], expected[32];
   for (uint64_t i = 0; i < 32; ++i) {
-    in[0][i] = i * 37 + 1;
-    uint64_t n = in[0][i], turns = 0;
+    in[i] = i * 37 + 1;
+    uint64_t n = in[i], turns = 0;
     for (; n != 1; ++turns) n = n % 2 == 0 ? n / 2 : 3 * n + 1;
     expected[i] = turns;
   }
@@ -253,9 +256,9 @@ static void ends(void) {
         "mov.u32 %o0, 2;\nL:",
         TESSERA_EMU_DIVERGENCE, ".uni");
   // exit inside a function ends the thread: nothing is stored behind it.
-  uint64_t expected[32], in[1][32];
+  uint64_t expected[32], in[32];
   for (uint64_t i = 0; i < 32; ++i) {
-    in[0][i] = i;
+    in[i] = i;
     expected[i] = i < 20 ? i + 1 : 0;
   }
   lanes_are(
