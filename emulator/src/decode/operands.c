@@ -133,6 +133,7 @@ static bool special_source(tsr_decoder *d, const tsr_ptx_operand *operand,
   tsr_handler handler =
       tsr_special_handler(operand->name, operand->component, &own, &selector);
   if (handler == NULL) return unknown_name(d, operand);
+  if (operand->integer != 0) return register_offset(d, operand);
   if (!tsr_ptx_str_equal(d->instruction->opcode, "mov") &&
       !tsr_ptx_str_equal(d->instruction->opcode, "cvt")) {
     return tsr_decode_error_at(
