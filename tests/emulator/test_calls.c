@@ -267,6 +267,21 @@ static void ends(void) {
       "call f, (%i0); add.u32 %o0, %i0, 1;", in, expected);
 }
 
+static void system_functions(void) {
+  const char *assert_text =
+      ".global .b8 m[4] = {120, 62, 48, 0};\n"
+      ".global .b8 f[5] = {97, 46, 99, 117, 0};\n"
+      ".extern .func __assertfail(.param .b64 a, .param .b64 b, .param .b32 c,"
+      " .param .b64 d, .param .b64 e) .noreturn;\n";
+  finds(assert_text,
+        ".reg .b64 %a, %b; mov.u64 %a, m; mov.u64 %b, f;\n"
+        "call __assertfail, (%a, %b, 42, %b, 1); mov.u32 %o0, 0;",
+        TESSERA_EMU_TRAP, "assertion failed: x>0 at a.cu:42");
+  finds(".extern .func free(.param .b64 a);\n",
+        "call free, (0); mov.u32 %o0, 0;", TESSERA_EMU_ILLEGAL,
+        "the system function 'free' is not supported");
+}
+
 static void all(void) {
   recursion();
   too_deep();
@@ -277,6 +292,7 @@ static void all(void) {
   branch_table();
   loops();
   ends();
+  system_functions();
 }
 
 int main(void) {

@@ -216,12 +216,12 @@ static void stacks(void) {
            ".func leaf() {\n.local .b8 x[300];\nret;\n}\n"
            ".func mid() {\n.local .b8 y[10];\ncall leaf;\nret;\n}\n"
            ".visible .entry k() {\n.local .b8 z[1];\ncall mid;\nret;\n}\n");
-  CHECK(k->local_bytes >= 311 && k->local_bytes <= 311 + 3 * 256);
+  CHECK_EQ(k->local_bytes, 304 + 16 + 16);
   CHECK(!k->communicates);
   k = load(HEAD
            ".func self() {\n.local .b8 x[100];\ncall self;\nret;\n}\n"
            ".visible .entry k() {\ncall self;\nret;\n}\n");
-  CHECK_EQ(k->local_bytes, (TSR_CALL_DEPTH + 1) * 256);
+  CHECK_EQ(k->local_bytes, (TSR_CALL_DEPTH + 1) * 112 + 256);
   k = load(BODY(""));
   CHECK_EQ(k->local_bytes, 0);
 }

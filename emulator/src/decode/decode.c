@@ -309,8 +309,8 @@ static bool finish(tsr_decoder *d) {
   tsr_function *function = d->function;
   function->code = code;
   function->op_count = d->op_count;
-  function->local_bytes = (uint32_t)tsr_round_up(d->frame_bytes, 256);
-  if (d->frame_bytes == 0) function->local_bytes = 0;
+  function->local_bytes =
+      (uint32_t)tsr_round_up(d->frame_bytes, d->loader->frame_align);
   d->body->units = function->register_units;
   d->body->local_bytes = function->local_bytes;
   return true;

@@ -91,6 +91,7 @@ typedef struct tsr_loader {
   uint32_t callee_count;
   uint32_t common_shared;  // end of the part that .funcs use
   uint32_t common_dynamic_align;
+  uint32_t frame_align;
   struct tsr_opcode_table *opcodes;
   // Facts of each decoded body: kernels after the functions.
   struct tsr_body *bodies;
@@ -101,6 +102,7 @@ typedef struct tsr_body {
   uint32_t *callees;  // indices of loader->callees
   uint32_t callee_count, callee_capacity;
   bool calls_indirectly;
+  bool calls_system;  // its arguments need room behind the frame
   bool communicates, waits_dependents, launches_dependents;
   uint32_t units, local_bytes;
   uint64_t *shared;  // addresses of its own .shared variables, in order

@@ -94,6 +94,12 @@ static bool decode_kernel(tsr_loader *loader, const tsr_ptx_function *ast,
 // --- The call graph
 
 enum { NOT_SEEN, OPEN, DONE };
+enum {
+  SYSTEM_BYTES = 256,  // arguments of the system's functions
+  // A thread's stack where functions recurse; a device's default is 1 KiB
+  // (cuCtxSetLimit), and one that overflows it must show.
+  RECURSION_BYTES = 64 * 1024,
+};
 
 typedef struct depth {
   uint64_t units, local;
@@ -135,6 +141,7 @@ static depth walk_body(walk *w, tsr_body *body) {
   w->launches |= body->launches_dependents;
   if (body->units > w->max_units) w->max_units = body->units;
   if (body->local_bytes > w->max_local) w->max_local = body->local_bytes;
+  if (body->calls_system) most.local = SYSTEM_BYTES;
   for (uint32_t i = 0; i < body->callee_count; ++i) {
     deepen(&most, walk_callee(w, body->callees[i]));
   }
@@ -152,15 +159,14 @@ static void close_kernel(walk *w, tsr_kernel *kernel, tsr_body *body) {
   w->cyclic = w->communicates = w->waits = w->launches = false;
   w->max_units = w->max_local = 0;
   depth most = walk_body(w, body);
-  // Recursion: as deep as the engine goes.
   uint64_t frames = TSR_CALL_DEPTH + 1;
-  if (w->cyclic) {
-    most = (depth){frames * w->max_units, frames * w->max_local};
+  if (w->cyclic) {  // as deep as the engine goes, or as the stack is large
+    uint64_t stack = RECURSION_BYTES > 2 * (uint64_t)w->max_local
+                         ? RECURSION_BYTES
+                         : 2 * (uint64_t)w->max_local;
+    most = (depth){frames * w->max_units, frames * w->max_local + SYSTEM_BYTES};
+    if (most.local > stack) most.local = stack;
   }
-  // A chain deeper than the engine's limit ends with a finding before it needs
-  // more than this.
-  if (most.units > frames * w->max_units) most.units = frames * w->max_units;
-  if (most.local > frames * w->max_local) most.local = frames * w->max_local;
   kernel->stack_units = (uint32_t)most.units;
   kernel->local_bytes = (uint32_t)most.local;
   kernel->communicates = w->communicates;
@@ -247,6 +253,22 @@ static bool close_kernels(tsr_loader *loader) {
   return true;
 }
 
+// Every frame begins at a multiple of the largest alignment in any.
+static void align_frames(tsr_loader *loader) {
+  loader->frame_align = 16;
+  for (uint32_t i = 0; i < loader->callee_count; ++i) {
+    const tsr_ptx_function *ast = loader->callees[i].ast;
+    for (uint32_t k = 0; k < ast->statement_count; ++k) {
+      const tsr_ptx_statement *statement = &ast->statements[k];
+      if (statement->kind == TSR_PTX_STATEMENT_VARIABLE &&
+          statement->as.variable.space != TSR_PTX_SPACE_SHARED &&
+          statement->as.variable.align > loader->frame_align) {
+        loader->frame_align = statement->as.variable.align;
+      }
+    }
+  }
+}
+
 static bool build(tsr_loader *loader) {
   if (!tsr_link_declare(loader)) return false;
   loader->bodies = tsr_arena_alloc_array(
@@ -255,6 +277,7 @@ static bool build(tsr_loader *loader) {
   if (loader->bodies == NULL || loader->opcodes == NULL) {
     return no_memory(loader);
   }
+  align_frames(loader);
   if (!tsr_link_place(loader) || !make_functions(loader) ||
       !tsr_link_common_shared(loader) || !decode_functions(loader) ||
       !decode_kernels(loader)) {

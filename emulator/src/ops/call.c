@@ -8,6 +8,7 @@
 #include "check/report.h"
 #include "decode/internal.h"
 #include "exec/engine.h"
+#include "ops/system.h"
 
 // --- Moving arguments. aux: offset in the area, bytes, offset in the own
 // frame; imm: 1 when the area is the callee's; data: the running function.
@@ -309,9 +310,33 @@ static bool note_callee(tsr_decoder *d, uint32_t index) {
   return true;
 }
 
+static bool decode_system(tsr_decoder *d, call_parts *parts,
+                          const tsr_callee *callee, tsr_handler handler) {
+  parts->signature = &callee->signature;
+  if (!move_arguments(d, parts)) return false;
+  tsr_arena *arena = tsr_decode_arena(d);
+  tsr_system_call *call = tsr_arena_alloc(arena, sizeof(*call));
+  tsr_signature *signature = tsr_arena_alloc(arena, sizeof(*signature));
+  if (call == NULL || signature == NULL) return tsr_decode_out_of_memory(d);
+  *signature = callee->signature;
+  call->caller = d->function;
+  call->signature = signature;
+  call->name =
+      tsr_arena_strndup(arena, callee->ast->name.data, callee->ast->name.size);
+  if (call->name == NULL) return tsr_decode_out_of_memory(d);
+  tsr_op *op = tsr_emit(d, handler, TESSERA_EMU_CLASS_CONTROL, 0, 0);
+  if (op == NULL) return false;
+  op->data = call;
+  d->body->calls_system = true;
+  return true;
+}
+
 static bool decode_direct(tsr_decoder *d, call_parts *parts, uint32_t index) {
   const tsr_callee *callee = &d->loader->callees[index];
   const tsr_ptx_operand *target = parts->target;
+  tsr_handler handler =
+      callee->ast->has_body ? NULL : tsr_system_handler(target->name);
+  if (handler != NULL) return decode_system(d, parts, callee, handler);
   if (callee->ast->is_entry || callee->function == NULL) {
     return tsr_decode_error_at(d, target,
                                callee->ast->is_entry
