@@ -349,7 +349,7 @@ static void test_bad_forms(many *m) {
   for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); ++i) {
     CHECK(many_refused(m, "8.8", "sm_90a", bad[i]));
   }
-  CHECK(many_refused(m, "7.0", "sm_80", "min.xorsign.abs.f32 %r0, %r1, %r2;"));
+  CHECK(many_refused(m, "8.0", "sm_80", "min.xorsign.abs.f32 %r0, %r1, %r2;"));
   CHECK(many_accepted(m, "8.8", "sm_90a", "add.f32 %r0, %r1, 0f3f800000;"));
   CHECK(many_accepted(m, "8.8", "sm_90a", "add.f64 %d0, %d1, 1.5;"));
 }
