@@ -9,8 +9,7 @@
 uint64_t tsr_context_changes(const tsr_context *context) {
   const uint64_t *classes = context->profile.by_class;
   return context->block.progress + classes[TESSERA_EMU_CLASS_STORE] +
-         classes[TESSERA_EMU_CLASS_MATRIX_IO] +
-         classes[TESSERA_EMU_CLASS_BARRIER] + context->foreign;
+         classes[TESSERA_EMU_CLASS_MATRIX_IO] + context->foreign;
 }
 
 void tsr_context_refresh(tsr_context *context, const tsr_warp *warp) {

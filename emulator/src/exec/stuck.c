@@ -106,7 +106,7 @@ void tsr_context_watch(tsr_context *context, tsr_warp *warp, uint64_t ran) {
   if (state->quiet_changes != context->changes) {
     state->quiet_changes = context->changes;
     state->quiet = 0;
-    state->next_snapshot = SUSPICIOUS;
+    state->next_snapshot = 0;
     state->snapshot_count = 0;
     return;
   }
@@ -119,7 +119,7 @@ void tsr_context_watch(tsr_context *context, tsr_warp *warp, uint64_t ran) {
   }
   if (state->quiet >= state->next_snapshot) {
     take_snapshot(context, warp, state);
-    state->next_snapshot += state->next_snapshot / 2;
+    state->next_snapshot = state->quiet + state->quiet / 2;
   }
 }
 
@@ -196,6 +196,6 @@ void tsr_context_deadlock(tsr_context *context) {
     }
   }
   tsr_find_block(&context->block, line, TESSERA_EMU_DEADLOCK, true,
-                 "deadlock: every warp waits%s", text);
+                 "every warp waits%s", text);
   __atomic_store_n(&context->block.launch->failed, 1, __ATOMIC_RELAXED);
 }

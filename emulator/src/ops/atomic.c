@@ -201,6 +201,7 @@ static void update_lanes(const tsr_warp *warp, const tsr_op *op,
   uint32_t size = op->aux[0];
   atomic_act act = {.verb = (atomic_verb)(op->aux[3] & 0xff),
                     .type = (tsr_ptx_type)(op->aux[3] >> 8)};
+  bool changed = false;  // then who polls memory may go on
   for (uint32_t i = 0; i < TSR_LANES; ++i) {
     if ((access->mask >> i & 1u) == 0) continue;
     act.flush = !is_shared(access, i);
@@ -208,8 +209,11 @@ static void update_lanes(const tsr_warp *warp, const tsr_op *op,
     if (act.verb == ATOMIC_CAS) {
       act.swap = lane_of(warp, op->src[2], size, i);
     }
-    out[i] = update(access->host[i] + (size_t)k * size, size, &act);
+    unsigned char *host = access->host[i] + (size_t)k * size;
+    out[i] = update(host, size, &act);
+    changed |= memcmp(host, &out[i], size) != 0;
   }
+  warp->block->progress += changed;
 }
 
 static void put(tsr_warp *warp, tsr_ref ref, uint32_t size, uint32_t mask,
@@ -255,6 +259,7 @@ static tsr_flow run_atom128(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
     memcpy(old + i * 16, access.host[i], 16);
     if (!cas || memcmp(old + i * 16, operand + i * 16, 16) == 0) {
       memcpy(access.host[i], value + i * 16, 16);
+      ++warp->block->progress;
     }
   }
   (void)pthread_mutex_unlock(&mutex);
