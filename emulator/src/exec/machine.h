@@ -215,14 +215,14 @@ static inline void tsr_put64(tsr_warp *warp, tsr_ref ref, uint32_t mask,
 }
 
 // Hot handlers are compiled for several instruction sets and chosen when the
-// library is loaded: by levels, because the name of one maker's processor never
-// matches another's. Not under sanitizers: their start-up comes after the
+// library is loaded. Not under sanitizers: their start-up comes after the
 // choice.
 #if defined(TSR_EMU_SANITIZED) || !defined(__x86_64__)
 #define TSR_CLONES
 #else
 #define TSR_CLONES \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+  __attribute__((  \
+      target_clones("arch=skylake-avx512", "arch=haswell", "default")))
 #endif
 
 #endif  // EXEC_MACHINE_H_
