@@ -220,9 +220,9 @@ static inline void tsr_put64(tsr_warp *warp, tsr_ref ref, uint32_t mask,
 #if defined(TSR_EMU_SANITIZED) || !defined(__x86_64__)
 #define TSR_CLONES
 #else
+// Levels, not makes of processors: "arch=haswell" would mean that one alone.
 #define TSR_CLONES \
-  __attribute__((  \
-      target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #endif
 
 #endif  // EXEC_MACHINE_H_
