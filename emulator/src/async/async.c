@@ -167,6 +167,7 @@ bool tsr_async_send(tsr_warp *warp, const tsr_op *op, uint32_t lane,
                         &offset)) {
     return false;
   }
+  tsr_shared_mbarrier_access(warp, op, lane, offset);
   const tsr_mbarrier *object = tsr_mbarrier_at(warp, op, lane, offset);
   if (object == NULL) return false;
   bulk.mbarrier = (uint32_t)(object - warp->block->async->mbarriers);
