@@ -63,10 +63,11 @@ TSR_HANDLER_64(sqrt_f64_directed, 1, f64_directed(a[i], true, ROUND))
 TSR_LANE uint64_t f64_gross(uint64_t x, bool root) {
   const uint64_t upper = UINT64_C(0xffffffff00000000);
   const uint64_t exponent = UINT64_C(0x7ff0000000000000);
+  bool nan = tsr_f64_is_nan(x);
   x &= (x & exponent) == 0 ? TSR_SIGN64 : upper;
   double value = tsr_double(x);
   uint64_t bits = tsr_double_bits(1.0 / (root ? sqrt(value) : value));
-  bool nan = tsr_f64_is_nan(bits);
+  nan = nan || tsr_f64_is_nan(bits);
   bits = (bits + UINT64_C(0x80000000)) & upper;
   bits &= (bits & exponent) == 0 ? TSR_SIGN64 : upper;
   return nan ? UINT64_C(0x7fffffff00000000) : bits;
