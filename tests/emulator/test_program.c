@@ -4,7 +4,7 @@
 // its exact message.
 #include <stdlib.h>
 
-#include "base/buffer.h"
+#include "base/memory.h"
 #include "decode/program.h"
 #include "harness.h"
 
@@ -284,6 +284,45 @@ static void mistakes(void) {
   refused(BODY("exit 5;"), "(5,1): error: 'exit' takes 0 operands, not 1");
 }
 
+// Every allocation of a load fails once: an error, and nothing is left behind.
+static void out_of_memory(void) {
+  static const char text[] = HEAD
+      ".global .u32 x[4] = {1, 2};\n.shared .u32 s;\n"
+      ".func (.param .b32 r) f(.param .b32 a) {\n.local .u32 l;\n"
+      ".reg .b32 %r<4>; ld.param.u32 %r1, [a]; st.param.u32 [r], %r1; ret; }\n"
+      ".visible .entry k(.param .u64 p) {\n.reg .b32 %r<9>; .reg .b64 %t;\n"
+      ".reg .pred %p;\n{ L: mov.u32 %r1, %tid.x; add.u32 %r2, %r1, 17;\n"
+      "setp.lt.u32 %p, %r2, %r1; @%p bra L; }\n"
+      "list: .branchtargets A, B; brx.idx %r1, list; A:\n"
+      "proto: .callprototype (.param .b32 _) _ (.param .b32 _);\n"
+      "mov.u64 %t, f; call (%r3), %t, (%r2), proto; call (%r3), f, (3);\n"
+      "B: st.shared.u32 [s], %r3; ret;\n}\n";
+  tsr_program_destroy(e.program);
+  e.program = NULL;
+  tsr_ptx_log_fini(&e.log);
+  memset(&e.log, 0, sizeof(e.log));
+  uint64_t used = tsr_heap_used(e.heap), failures = 0;
+  for (uint64_t nth = 1; nth < 2000; ++nth) {
+    tsr_error error = {0};
+    tsr_program *program = NULL;
+    tsr_ptx_log log = {0};
+    (void)tsr_memory_fail_at(nth);
+    tsr_status status = tsr_program_load(text, strlen(text), e.device, e.heap,
+                                         &log, &program, &error);
+    bool reached = tsr_memory_fail_at(0) >= nth;
+    if (status != TSR_OK) {
+      ++failures;
+      CHECK_EQ(status, TSR_OUT_OF_MEMORY);
+      CHECK(program == NULL);
+    }
+    tsr_program_destroy(program);
+    tsr_ptx_log_fini(&log);
+    CHECK_EQ(tsr_heap_used(e.heap), used);
+    if (!reached) break;
+  }
+  CHECK(failures > 20);
+}
+
 int main(void) {
   emu_init(&e, "h100");
   targets();
@@ -294,6 +333,7 @@ int main(void) {
   parameter_layout();
   stacks();
   mistakes();
+  out_of_memory();
   emu_fini(&e);
   return test_finish();
 }

@@ -35,8 +35,17 @@ static tsr_mbarrier *object_of(tsr_warp *warp, const tsr_op *op, uint32_t lane,
                         &offset)) {
     return NULL;
   }
-  tsr_shared_mbarrier_access(warp, op, lane, offset);
   return tsr_mbarrier_at(warp, op, lane, offset);
+}
+
+// Lanes of a warp mostly name the same object: it is enough to tell the race
+// detector of the first and the last of them.
+static void tell_race(tsr_warp *warp, const tsr_op *op, uint32_t lane,
+                      uint32_t mask, const tsr_mbarrier *m,
+                      const tsr_mbarrier *last) {
+  if (m != last || mask >> lane == 1) {
+    tsr_shared_mbarrier_access(warp, op, lane, m->offset);
+  }
 }
 
 static tsr_flow run_init(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
@@ -81,6 +90,7 @@ static tsr_flow run_arrive(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
                                   .drop = (flags & DROP) != 0,
                                   .no_complete = (flags & NO_COMPLETE) != 0,
                                   .release = (flags & RELAXED) == 0};
+  const tsr_mbarrier *last = NULL;
   for (uint32_t i = 0; i < TSR_LANES; ++i) {
     if ((mask >> i & 1u) == 0) continue;
     if ((flags & EXPECT) != 0) {
@@ -89,8 +99,10 @@ static tsr_flow run_arrive(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
       arrival.count = operand[i];
     }
     tsr_mbarrier *m = object_of(warp, op, i, address);
-    if (m == NULL ||
-        !tsr_mbarrier_arrive(warp, op, i, m, &arrival, &states[i])) {
+    if (m == NULL) return TSR_FLOW_FAULT;
+    tell_race(warp, op, i, mask, m, last);
+    last = m;
+    if (!tsr_mbarrier_arrive(warp, op, i, m, &arrival, &states[i])) {
       return TSR_FLOW_FAULT;
     }
   }
@@ -107,8 +119,9 @@ static tsr_flow run_transactions(tsr_warp *warp, const tsr_op *op,
   for (uint32_t i = 0; i < TSR_LANES; ++i) {
     if ((mask >> i & 1u) == 0) continue;
     tsr_mbarrier *m = object_of(warp, op, i, address);
-    if (m == NULL ||
-        !(expect ? tsr_mbarrier_expect(warp, op, i, m, bytes[i])
+    if (m == NULL) return TSR_FLOW_FAULT;
+    tell_race(warp, op, i, mask, m, NULL);
+    if (!(expect ? tsr_mbarrier_expect(warp, op, i, m, bytes[i])
                  : tsr_mbarrier_complete_bytes(warp, op, i, m, bytes[i]))) {
       return TSR_FLOW_FAULT;
     }
@@ -134,7 +147,8 @@ static tsr_flow run_wait(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
       if (!tsr_mbarrier_test(warp, op, i, m, parity, token, &complete)) {
         return TSR_FLOW_FAULT;
       }
-      if (complete) {
+      if (complete) {  // before it orders anything
+        tell_race(warp, op, i, mask, m, NULL);
         tsr_mbarrier_observe(warp, m, (op->aux[0] & RELAXED) == 0);
       }
       last = m;

@@ -12,6 +12,7 @@ bool tsr_decode_out_of_memory(tsr_decoder *d) {
   return false;
 }
 
+TSR_PRINTF(3, 0)
 static void report(tsr_decoder *d, tsr_ptx_pos pos, const char *format,
                    va_list list) {
   char text[400];
