@@ -85,17 +85,11 @@ static inline uint32_t mat_half(double value) {
   if (value != value) return 0x7fff;
   uint32_t sign = signbit(value) ? 0x8000 : 0;
   value = fabs(value);
-  int place = value < 0x1p-14 ? -24 : ilogb(value) - 10;
-  if (!isfinite(value) ||
-      rint(ldexp(value, -place)) * ldexp(1, place) > 65504) {
-    return sign | 0x7c00;
-  }
-  for (uint32_t bits = value < 0x1p-14 ? 0 : (uint32_t)(place + 24) << 10;;
-       ++bits) {
-    if (mat_value(MAT_F16, bits) == ldexp(rint(ldexp(value, -place)), place)) {
-      return sign | bits;
-    }
-  }
+  if (value >= 65520) return sign | 0x7c00;
+  if (value < 0x1p-14) return sign | (uint32_t)rint(ldexp(value, 24));
+  int exponent = ilogb(value);
+  uint32_t steps = (uint32_t)rint(ldexp(value, 10 - exponent));  // 1024..2048
+  return sign | (((uint32_t)(exponent + 15) << 10) + steps - 1024);
 }
 
 // The bits of an accumulator of |type| for an exact |value|.

@@ -142,14 +142,20 @@ static inline void wg_prepare(wg_case *w, uint64_t *state) {
   if (wg_sparse(w)) wg_fill_metadata(w, state);
   w->a_at.descriptor = wg_descriptor(0, &w->a_at, 64, a_bytes);
   w->b_at.descriptor = wg_descriptor(WG_B, &w->b_at, w->n, b_bytes);
+  static double a[64][32], b[64][256];
   double sign = w->negate_a != w->negate_b ? -1.0 : 1.0;
+  for (uint32_t i = 0; i < 64 * 32; ++i) {
+    a[i / 32][i % 32] = sign * mat_value(w->a_type, w->a[i / 32][i % 32]);
+  }
+  for (uint32_t i = 0; i < 64 * w->n; ++i) {
+    b[i / w->n][i % w->n] = mat_value(w->b_type, w->b[i / w->n][i % w->n]);
+  }
   for (uint32_t row = 0; row < 64; ++row) {
     for (uint32_t n = 0; n < w->n; ++n) {
       w->c[row][n] = mat_random(w->c_type, state);
       double sum = w->keep ? mat_value(w->c_type, w->c[row][n]) : 0.0;
       for (uint32_t i = 0; i < w->kept; ++i) {
-        sum += sign * mat_value(w->a_type, w->a[row][i]) *
-               mat_value(w->b_type, w->b[w->at[row][i]][n]);
+        sum += a[row][i] * b[w->at[row][i]][n];
       }
       w->d[row][n] = mat_accumulator(w->c_type, sum, w->saturate);
     }
