@@ -47,6 +47,8 @@ void tsr_race_reset(tsr_race *race, tsr_block *block) {
   race->part_count = race->part_free = 0;
   race->reader_count = race->reader_free = 0;
   race->sync_count = 0;
+  race->stamps = 0;
+  memset(race->release, 0, sizeof(race->release));
   memset(race->cells, 0, race->words * sizeof(*race->cells));
   memset(race->sync_index, 0, race->words * sizeof(*race->sync_index));
   memset(race->views, 0, race->warps * sizeof(*race->views));

@@ -52,6 +52,7 @@ void tsr_race_barrier(tsr_race *race, uint32_t id, uint32_t warps) {
     join_lanes(race, w, TSR_ALL_LANES, race->views[w].seen[w]);
     race->views[w] = *joined;
     race->released[w] = *joined;  // a barrier is a fence, too
+    ++race->release[w];
     (void)tsr_race_tick(race, w);
   }
   memset(joined, 0, sizeof(*joined));
@@ -65,6 +66,7 @@ void tsr_race_fence(tsr_race *race, tsr_warp *warp) {
   join_lanes(race, w, TSR_ALL_LANES, race->acquired[w].seen[w]);
   memset(&race->acquired[w], 0, sizeof(race->acquired[w]));
   race->released[w] = race->views[w];
+  ++race->release[w];
   (void)tsr_race_tick(race, w);
 }
 
@@ -121,12 +123,12 @@ void tsr_race_give_up(tsr_race *race) {
                  "out of memory: races are no longer looked for");
 }
 
-static tsr_race_view *sync_of(tsr_race *race, uint32_t word, bool make) {
+static tsr_race_sync *sync_of(tsr_race *race, uint32_t word, bool make) {
   uint32_t index = race->sync_index[word];
   if (index != 0 || !make) return index == 0 ? NULL : &race->syncs[index];
   if (race->sync_count + 1 >= race->sync_capacity) {
     uint32_t capacity = race->sync_capacity * 2 + 64;
-    tsr_race_view *syncs = tsr_realloc(race->syncs, capacity * sizeof(*syncs));
+    tsr_race_sync *syncs = tsr_realloc(race->syncs, capacity * sizeof(*syncs));
     if (syncs == NULL) {
       tsr_race_give_up(race);
       return NULL;
@@ -142,8 +144,15 @@ static tsr_race_view *sync_of(tsr_race *race, uint32_t word, bool make) {
 
 void tsr_race_relaxed(tsr_race *race, uint32_t warp, uint32_t word,
                       bool writes) {
-  tsr_race_view *sync = sync_of(race, word, writes);
+  tsr_race_sync *sync = sync_of(race, word, writes);
   if (sync == NULL) return;
-  tsr_race_join(&race->acquired[warp], sync);
-  if (writes) tsr_race_join(sync, &race->released[warp]);
+  if (sync->taken[warp] != sync->stamp) {
+    tsr_race_join(&race->acquired[warp], &sync->view);
+    sync->taken[warp] = sync->stamp;
+  }
+  if (writes && sync->given[warp] != race->release[warp]) {
+    tsr_race_join(&sync->view, &race->released[warp]);
+    sync->given[warp] = race->release[warp];
+    sync->stamp = ++race->stamps;
+  }
 }

@@ -42,6 +42,15 @@ enum {
   TSR_RACE_ASYNC = 1 << 1,   // write_flags: through the async proxy
 };
 
+// What passes through a word used for synchronisation. Joining costs: it is
+// left out where nothing can have changed since this warp did it last.
+typedef struct tsr_race_sync {
+  tsr_race_view view;
+  uint32_t stamp;                  // changes with |view|
+  uint32_t taken[TSR_RACE_WARPS];  // stamp when the warp last took the view
+  uint32_t given[TSR_RACE_WARPS];  // the warp's release when it last gave it
+} tsr_race_sync;
+
 struct tsr_race {
   tsr_block *block;
   uint32_t warps;
@@ -55,7 +64,7 @@ struct tsr_race {
   uint32_t reader_count, reader_capacity, reader_free;
   // Relaxed synchronisation through a word: what was released into it.
   uint32_t *sync_index;  // per word; 0: none
-  tsr_race_view *syncs;
+  tsr_race_sync *syncs;
   uint32_t sync_count, sync_capacity;
   tsr_race_view *views;     // per warp
   tsr_race_view *released;  // per warp: as of its last fence

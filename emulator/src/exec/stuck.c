@@ -99,7 +99,7 @@ static void take_snapshot(tsr_context *context, const tsr_warp *warp,
   state->run_since = 0;
 }
 
-enum { SUSPICIOUS = 1 << 14 };  // instructions without a change of memory
+enum { SUSPICIOUS = 1 << 12 };  // instructions without a change of memory
 
 void tsr_context_watch(tsr_context *context, tsr_warp *warp, uint64_t ran) {
   tsr_warp_state *state = &context->states[warp->index];
