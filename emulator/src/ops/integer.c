@@ -349,6 +349,10 @@ static bool decode_extreme(tsr_decoder *d, bool most) {
   } else if (index >= 0) {
     handler = most ? maxs[index] : mins[index];
   }
+  if (handler == NULL && clamp) {
+    return tsr_decode_error(d, "no '.relu' for type '.%s'",
+                            tsr_ptx_type_name(type));
+  }
   if (handler == NULL) return tsr_integer_bad_type(d, type);
   if ((clamp || index < 0) && !tsr_decode_require(d, 80, 90, 0)) return false;
   return tsr_integer_emit_same(d, handler, type, 2);
