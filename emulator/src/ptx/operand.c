@@ -223,7 +223,9 @@ bool tsr_ptx_instruction_parse(tsr_ptx_parser *p, tsr_ptx_instruction *out) {
     return false;
   }
   bool call = tsr_ptx_str_equal(out->opcode, "call");
-  if (!tsr_ptx_at_mark(p, ';') && !operand_list(p, ';', 0, call)) return false;
+  bool bare = tsr_ptx_at_mark(p, ';') || tsr_ptx_at_mark(p, '}') ||
+              p->token.kind == TSR_PTX_TOKEN_END;
+  if (!bare && !operand_list(p, ';', 0, call)) return false;
   const void *operands;
   if (!tsr_ptx_pop(p, &p->operands, 0, &operands, &out->operand_count)) {
     return false;
