@@ -66,6 +66,7 @@ static void targets(void) {
   CHECK_EQ(target_status("h100", "sm_100"), TSR_MISMATCH);
   CHECK_EQ(target_status("h100", "sm_100a"), TSR_MISMATCH);
   CHECK_EQ(target_status("h100", "sm_100f"), TSR_MISMATCH);
+  CHECK_EQ(target_status("h100", "sm_88"), TSR_OK);
   CHECK_EQ(target_status("a100", "sm_80"), TSR_OK);
   CHECK_EQ(target_status("a100", "sm_86"), TSR_MISMATCH);
   CHECK_EQ(target_status("a100", "sm_90a"), TSR_MISMATCH);
@@ -229,6 +230,8 @@ static void stacks(void) {
 // --- Mistakes
 
 static void mistakes(void) {
+  refused(".version 8.5\n.target sm_90a\n.address_size 64\nnosuch\n",
+          "(4,1): error: expected a directive, found 'nosuch'");
   refused(HEAD ".global .u32 x;\n.global .u32 x;\n",
           "(5,14): error: duplicate definition of 'x' (first at line 4)");
   refused(HEAD ".func f() { ret; }\n.func f() { ret; }\n",

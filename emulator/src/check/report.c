@@ -128,6 +128,7 @@ typedef struct place {
   uint64_t address;
 } place;
 
+TSR_PRINTF(3, 0)
 static void append_list(char *text, size_t size, const char *format,
                         va_list arguments) {
   size_t used = strlen(text);
