@@ -253,21 +253,6 @@ static void multiply_exact(const tsr_tile_a *a, const tsr_tile_b *b, bool half,
   }
 }
 
-static void multiply_hardware(const tsr_tile_a *a, const tsr_tile_b *b,
-                              const tsr_accumulation *model, tsr_tile_c acc) {
-  for (uint32_t m = 0; m < TSR_TILE_M; ++m) {
-    for (uint32_t n = 0; n < TSR_TILE_N; ++n) {
-      uint32_t x[TSR_TILE_K], y[TSR_TILE_K];
-      for (uint32_t i = 0; i < a->kept; ++i) {
-        x[i] = tsr_element_bits(a->type, a->raw[m], i);
-        y[i] = tsr_element_bits(b->type, b->raw[n], kept_index(a, m, i));
-      }
-      acc[m][n] =
-          tsr_sum_hardware(model, a->type, x, b->type, y, a->kept, acc[m][n]);
-    }
-  }
-}
-
 // Without .satfinite the sum wraps around (PTX ISA 9.7.14.5.14).
 TSR_CLONES static void multiply_integer(const tsr_tile_a *a,
                                         const tsr_tile_b *b, bool saturate,
@@ -295,7 +280,7 @@ void tsr_tile_multiply(const tsr_tile_a *a, const tsr_tile_b *b,
   if (tsr_element_is_integer(a->type)) {
     multiply_integer(a, b, model->saturate, acc);
   } else if (model->hardware) {
-    multiply_hardware(a, b, model, acc);
+    tsr_tile_multiply_hardware(a, b, model, acc);
   } else {
     multiply_exact(a, b, model->half, acc);
   }

@@ -113,4 +113,8 @@ uint32_t tsr_sum_hardware(const tsr_accumulation *model, tsr_element a_type,
                           const uint32_t *a, tsr_element b_type,
                           const uint32_t *b, uint32_t count, uint32_t c);
 
+// All outputs of a tile; looks at |raw| alone, no tsr_tile_prepare needed.
+void tsr_tile_multiply_hardware(const tsr_tile_a *a, const tsr_tile_b *b,
+                                const tsr_accumulation *model, tsr_tile_c acc);
+
 #endif  // TENSOR_TILE_H_
