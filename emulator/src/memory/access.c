@@ -319,24 +319,31 @@ static bool resolve_slowly(tsr_warp *warp, const tsr_op *op,
   return true;
 }
 
-// Whether the lanes' bytes need no look at the bitmap one by one: those read
-// were all written, those written are marked. |start| is bit 0's address.
-static bool visit_extent(const tsr_warp *warp, const tsr_access *access,
-                         const access_extent *extent, unsigned char *bits,
-                         uint64_t start) {
-  if (bits == NULL) return true;
+// Checks and marks the lanes' bytes, which are known to be in bounds. |start|
+// is bit 0's address. All at once where what lies between them is theirs, or
+// does not matter because it is all written.
+static void visit_lanes(tsr_warp *warp, const tsr_op *op,
+                        const tsr_access *access, const access_extent *extent,
+                        unsigned char *bits, uint64_t start) {
+  if (bits == NULL) return;
   bool loads = access->kind != TSR_ACCESS_STORE && checks_init(warp);
   bool stores = access->kind != TSR_ACCESS_LOAD;
+  if (!loads && !stores) return;
   uint64_t first = extent->low - start;
   uint64_t count = extent->high - extent->low + access->size;
-  // Whatever lies between the lanes does not matter if all of it is written.
-  bool small = count <= UINT64_C(64) * TSR_LANES;
-  if (stores && !extent->dense) {
-    return small && tsr_bits_all(bits, first, count);
+  if (extent->dense && !loads) {
+    tsr_bits_set(bits, first, count);
+    return;
   }
-  if (loads && (!small || !tsr_bits_all(bits, first, count))) return false;
-  if (stores) tsr_bits_set(bits, first, count);
-  return true;
+  bool small = count <= UINT64_C(64) * TSR_LANES;
+  if (small && tsr_bits_all(bits, first, count)) return;
+  for (uint32_t i = 0; i < TSR_LANES; ++i) {
+    if ((access->mask >> i & 1u) == 0) continue;
+    access_item item = {warp,          op,           i,
+                        access->space, access->kind, access->address[i],
+                        access->size};
+    visit_bits(&item, bits, access->address[i] - start);
+  }
 }
 
 // As integers: lanes that take no part may hold anything.
@@ -354,10 +361,10 @@ static bool resolve_heap(tsr_warp *warp, const tsr_op *op, tsr_access *access,
       extent->high - in.address > in.size - access->size ||
       in.size < access->size ||
       (in.use == TSR_HEAP_CONSTANT && access->kind != TSR_ACCESS_LOAD) ||
-      (access->space == TSR_PTX_SPACE_CONST && in.use != TSR_HEAP_CONSTANT) ||
-      !visit_extent(warp, access, extent, in.written, in.address)) {
+      (access->space == TSR_PTX_SPACE_CONST && in.use != TSR_HEAP_CONSTANT)) {
     return resolve_slowly(warp, op, access);
   }
+  visit_lanes(warp, op, access, extent, in.written, in.address);
   memcpy(access->host, access->address, sizeof(access->host));
   return true;
 }
@@ -366,11 +373,10 @@ static bool resolve_shared(tsr_warp *warp, const tsr_op *op, tsr_access *access,
                            const access_extent *extent) {
   const tsr_block *block = warp->block;
   if (extent->low < TSR_SHARED_BASE || block->shared_size < access->size ||
-      extent->high - TSR_SHARED_BASE > block->shared_size - access->size ||
-      !visit_extent(warp, access, extent, block->shared_written,
-                    TSR_SHARED_BASE)) {
+      extent->high - TSR_SHARED_BASE > block->shared_size - access->size) {
     return resolve_slowly(warp, op, access);
   }
+  visit_lanes(warp, op, access, extent, block->shared_written, TSR_SHARED_BASE);
   set_hosts(access, block->shared, TSR_SHARED_BASE);
   return true;
 }
@@ -440,6 +446,9 @@ static bool resolve_space(tsr_warp *warp, const tsr_op *op,
                           tsr_access *access) {
   access_extent extent = measure(access);
   if (extent.misaligned != 0) return find_misaligned(warp, op, access);
+  access->shape = extent.dense                ? TSR_SHAPE_DENSE
+                  : extent.low == extent.high ? TSR_SHAPE_UNIFORM
+                                              : TSR_SHAPE_ANY;
   bool fine = false;
   switch (access->space) {
     case TSR_PTX_SPACE_SHARED:
@@ -450,6 +459,7 @@ static bool resolve_space(tsr_warp *warp, const tsr_op *op,
       }
       break;
     case TSR_PTX_SPACE_LOCAL:
+      access->shape = TSR_SHAPE_ANY;  // each lane has memory of its own
       fine = resolve_local(warp, op, access, &extent);
       break;
     case TSR_PTX_SPACE_PARAM:
@@ -496,6 +506,7 @@ static bool resolve_generic(tsr_warp *warp, const tsr_op *op,
     for (uint32_t i = 0; i < TSR_LANES; ++i) {
       if ((part.mask >> i & 1u) != 0) access->host[i] = part.host[i];
     }
+    access->shape = part.mask == access->mask ? part.shape : TSR_SHAPE_ANY;
     left &= ~part.mask;
   }
   return true;

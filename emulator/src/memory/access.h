@@ -19,6 +19,13 @@ typedef enum tsr_access_proxy {
   TSR_PROXY_NONE,   // the caller tells the race detector itself
 } tsr_access_proxy;
 
+// How the lanes that take part lie to each other: for quick ways.
+typedef enum tsr_access_shape {
+  TSR_SHAPE_ANY,
+  TSR_SHAPE_DENSE,    // all lanes, side by side in lane order, from host[0] on
+  TSR_SHAPE_UNIFORM,  // all the same bytes
+} tsr_access_shape;
+
 typedef struct tsr_access {
   tsr_ptx_space space;  // NONE: generic
   tsr_access_kind kind;
@@ -30,6 +37,7 @@ typedef struct tsr_access {
   uint32_t mask;   // lanes that take part
   uint64_t address[TSR_LANES];     // as the program has them, in |space|
   unsigned char *host[TSR_LANES];  // out: where the bytes are
+  tsr_access_shape shape;          // out
 } tsr_access;
 
 // Fills |host|, for the lanes of |mask|. False when a lane's access is not

@@ -48,7 +48,23 @@ static void sort(uint64_t *values, uint32_t count) {
   }
 }
 
+// Lanes side by side, or all in one place: |size| bytes at |start|.
+static void count_run(tessera_emu_traffic *traffic, uint64_t start,
+                      uint64_t size) {
+  traffic->transactions += (start + size - 1) / SECTOR - start / SECTOR + 1;
+  traffic->ideal += (size + SECTOR - 1) / SECTOR;
+}
+
 void tsr_count_global(tessera_emu_traffic *traffic, const tsr_access *access) {
+  if (access->shape != TSR_SHAPE_ANY) {
+    bool dense = access->shape == TSR_SHAPE_DENSE;
+    uint32_t first = (uint32_t)__builtin_ctz(access->mask);
+    count_instruction(traffic, access->size,
+                      (uint32_t)__builtin_popcount(access->mask));
+    count_run(traffic, access->address[first],
+              (uint64_t)access->size * (dense ? TSR_LANES : 1));
+    return;
+  }
   uint64_t lanes[TSR_LANES];
   bool sorted = true;
   uint32_t count = compact(access, lanes, &sorted);
@@ -103,6 +119,11 @@ void tsr_count_shared(tessera_emu_traffic *traffic, const tsr_access *access) {
   count_instruction(traffic, access->size, lanes);
   uint32_t words_each = (access->size + BANK_BYTES - 1) / BANK_BYTES;
   uint32_t group = TSR_LANES / words_each;
+  if (access->shape == TSR_SHAPE_DENSE) {  // no bank twice in a group
+    traffic->transactions += words_each;
+    traffic->ideal += words_each;
+    return;
+  }
   for (uint32_t first = 0; first < TSR_LANES; first += group) {
     uint64_t words[TSR_LANES];
     uint32_t count = 0;

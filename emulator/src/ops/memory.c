@@ -65,6 +65,51 @@ static void load64(const tsr_access *access, uint32_t at,
   }
 }
 
+// Words side by side: |count| of each lane, the |k|th of which goes to |out|.
+#define TAKE_APART(count)                             \
+  do {                                                \
+    for (uint32_t i = 0; i < TSR_LANES; ++i) {        \
+      uint32_t word;                                  \
+      memcpy(&word, from + (i * (count) + k) * 4, 4); \
+      out[i] = word;                                  \
+    }                                                 \
+  } while (0)
+
+TSR_CLONES static void load_dense(const unsigned char *from, uint32_t count,
+                                  uint32_t k, uint32_t *restrict out) {
+  if (count == 1) {
+    memcpy(out, from, (size_t)TSR_LANES * 4);
+  } else if (count == 2) {
+    TAKE_APART(2);
+  } else {
+    TAKE_APART(4);
+  }
+}
+
+#define PUT_TOGETHER(count)                            \
+  do {                                                 \
+    for (uint32_t i = 0; i < TSR_LANES; ++i) {         \
+      memcpy(to + (i * (count) + k) * 4, &from[i], 4); \
+    }                                                  \
+  } while (0)
+
+TSR_CLONES static void store_dense(unsigned char *restrict to, uint32_t count,
+                                   uint32_t k, const uint32_t *from) {
+  if (count == 1) {
+    memcpy(to, from, (size_t)TSR_LANES * 4);
+  } else if (count == 2) {
+    PUT_TOGETHER(2);
+  } else {
+    PUT_TOGETHER(4);
+  }
+}
+
+// All lanes' words lie side by side in memory.
+static bool is_dense(const tsr_op *op, const tsr_access *access) {
+  return access->shape == TSR_SHAPE_DENSE && op->aux[0] == 4 &&
+         op->aux[1] <= 4 && !access->ordered;
+}
+
 static void load128(tsr_warp *warp, const tsr_access *access, tsr_ref ref) {
   if (ref == TSR_REF_NONE) return;
   unsigned char *out = tsr_unit(warp->base, ref);
@@ -80,9 +125,12 @@ static tsr_flow run_load(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
     return TSR_FLOW_FAULT;
   }
   uint32_t size = op->aux[0];
+  bool dense = is_dense(op, &access);
   for (uint32_t k = 0; k < op->aux[1]; ++k) {
     if (op->dst[k] == TSR_REF_NONE) continue;
-    if (size <= 4) {
+    if (dense) {
+      load_dense(access.host[0], op->aux[1], k, tsr_dst32(warp, op->dst[k]));
+    } else if (size <= 4) {
       uint32_t lanes[TSR_LANES] = {0};
       load32(&access, size, k * size, lanes);
       tsr_put32(warp, op->dst[k], mask, lanes);
@@ -126,7 +174,13 @@ static tsr_flow run_store(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
     return TSR_FLOW_FAULT;
   }
   uint32_t size = op->aux[0];
+  bool dense = is_dense(op, &access);
   for (uint32_t k = 0; k < op->aux[1]; ++k) {
+    if (dense) {
+      store_dense(access.host[0], op->aux[1], k,
+                  tsr_src32(warp, op->src[k + 1]));
+      continue;
+    }
     store_element(warp, &access, op->src[k + 1], size, k * size);
   }
   return TSR_FLOW_NEXT;
