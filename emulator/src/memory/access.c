@@ -339,10 +339,15 @@ static void visit_lanes(tsr_warp *warp, const tsr_op *op,
   if (small && tsr_bits_all(bits, first, count)) return;
   for (uint32_t i = 0; i < TSR_LANES; ++i) {
     if ((access->mask >> i & 1u) == 0) continue;
-    access_item item = {warp,          op,           i,
-                        access->space, access->kind, access->address[i],
-                        access->size};
-    visit_bits(&item, bits, access->address[i] - start);
+    uint64_t at = access->address[i] - start;
+    if (loads && !tsr_bits_all(bits, at, access->size)) {
+      access_item item = {warp,          op,           i,
+                          access->space, access->kind, access->address[i],
+                          access->size};
+      find_unwritten(&item, tsr_bits_first_clear(bits, at, access->size));
+      loads = false;  // one lane is named
+    }
+    if (stores) tsr_bits_set(bits, at, access->size);
   }
 }
 
