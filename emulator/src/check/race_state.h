@@ -69,6 +69,8 @@ struct tsr_race {
   tsr_race_view *views;     // per warp
   tsr_race_view *released;  // per warp: as of its last fence
   tsr_race_view *acquired;  // per warp: read by relaxed accesses, unfenced
+  uint32_t release[TSR_RACE_WARPS];  // changes with |released|
+  uint32_t stamps;                   // given to syncs
   uint32_t (*lane_sync)[TSR_LANES];  // per warp
   tsr_race_view *barriers;  // TSR_RACE_BARRIERS: released by bar.arrive
   tsr_race_mbarrier *mbarriers;
