@@ -160,31 +160,33 @@ ALWAYS_INLINE void bound_sums(const tsr_tile_a *a, const tsr_tile_b *b,
       double size = fabs(s->c[m][n]), unit = low * b->low[n];
       double c_unit = size == 0 ? unit : size * 0x1p-24;
       unit = c_unit < unit ? c_unit : unit;
-      s->doubt[m][n] = high * b->high[n] + size < unit * 0x1p53 ? 0 : 1;
+      s->doubt[m][n] = high * b->high[n] + size < unit * 0x1p53 ? 0u : 1u;
     }
   }
 }
 
+// A row of outputs. As a vector type, because the compiler otherwise shuffles
+// between rows.
+typedef double output_row
+    __attribute__((vector_size(TSR_TILE_N * sizeof(double))));
+
 // Four rows at a time, so that additions overlap.
 ALWAYS_INLINE void sum_dense(const tsr_tile_a *a, const tsr_tile_b *b,
-                             uint32_t m, double sum[4][TSR_TILE_N]) {
+                             uint32_t m, output_row sum[4]) {
   for (uint32_t k = 0; k < a->k; ++k) {
-    for (uint32_t i = 0; i < 4; ++i) {
-      double x = a->as.value[m + i][k];
-      for (uint32_t n = 0; n < TSR_TILE_N; ++n) {
-        sum[i][n] += x * b->as.value[k][n];
-      }
-    }
+    output_row row;
+    memcpy(&row, b->as.value[k], sizeof(row));
+    for (uint32_t i = 0; i < 4; ++i) sum[i] += a->as.value[m + i][k] * row;
   }
 }
 
 ALWAYS_INLINE void sum_sparse(const tsr_tile_a *a, const tsr_tile_b *b,
-                              uint32_t m, double sum[4][TSR_TILE_N]) {
+                              uint32_t m, output_row sum[4]) {
   for (uint32_t j = 0; j < a->kept; ++j) {
     for (uint32_t i = 0; i < 4; ++i) {
-      double x = a->as.value[m + i][j];
-      const double *row = b->as.value[a->index[m + i][j]];
-      for (uint32_t n = 0; n < TSR_TILE_N; ++n) sum[i][n] += x * row[n];
+      output_row row;
+      memcpy(&row, b->as.value[a->index[m + i][j]], sizeof(row));
+      sum[i] += a->as.value[m + i][j] * row;
     }
   }
 }
@@ -193,7 +195,7 @@ TSR_CLONES static void sum_in_double(const tsr_tile_a *a, const tsr_tile_b *b,
                                      sums *s) {
   bound_sums(a, b, s);
   for (uint32_t m = 0; m < TSR_TILE_M; m += 4) {
-    double sum[4][TSR_TILE_N];
+    output_row sum[4];
     memcpy(sum, s->c[m], sizeof(sum));
     if (a->kept == a->k) {
       sum_dense(a, b, m, sum);
