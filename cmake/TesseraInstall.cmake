@@ -9,6 +9,18 @@ install(TARGETS tessera EXPORT TesseraTargets
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/runtime/include/tessera
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+# The emulated CUDA driver, in a folder of its own for LD_LIBRARY_PATH: nothing
+# that looks for a real driver may find it by chance.
+set(cuda_emu_dir ${CMAKE_INSTALL_LIBDIR}/tessera/cuda-emu)
+install(TARGETS tessera_cuda_emu LIBRARY DESTINATION ${cuda_emu_dir})
+install(TARGETS tessera_cuda_stub LIBRARY DESTINATION ${cuda_emu_dir}/stubs)
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/emulator/installed)
+file(CREATE_LINK libtessera-cuda-emu.so
+     ${PROJECT_BINARY_DIR}/emulator/installed/libcuda.so.1 SYMBOLIC)
+install(FILES ${PROJECT_BINARY_DIR}/emulator/installed/libcuda.so.1
+  DESTINATION ${cuda_emu_dir})
+install(FILES ${PROJECT_SOURCE_DIR}/emulator/include/tessera/cuda_emu.h
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tessera)
 # The commands are installed by tools/. LLVM may lie outside the loader's path.
 if(TARGET tesserac)
   set_target_properties(tesserac PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)

@@ -3,7 +3,6 @@
 // added up.
 #include "exec/engine.h"
 
-#include <fenv.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -47,17 +46,6 @@ static double now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-// Arithmetic is in the default mode (to nearest, subnormals kept, no traps),
-// whatever the program has set for its thread.
-static bool run_turns(tsr_context *context, uint64_t turns) {
-  fenv_t caller;
-  (void)fegetenv(&caller);
-  (void)fesetenv(FE_DFL_ENV);
-  bool ended = tsr_context_run(context, turns);
-  (void)fesetenv(&caller);
-  return ended;
-}
-
 // --- Blocks side by side ----------------------------------------------------
 
 // As many turns as a block may need: it ends by itself, stuck or failed.
@@ -74,7 +62,7 @@ static tsr_status run_block(void *data, uint32_t worker, uint64_t index,
   }
   context->grid_open = true;
   tsr_context_begin(context, index);
-  if (!run_turns(context, TO_THE_END) && context->stuck) {
+  if (!tsr_context_run(context, TO_THE_END) && context->stuck) {
     tsr_context_deadlock(context);
   }
   tsr_context_end(context);
@@ -134,7 +122,7 @@ static void run_slice(tsr_engine *engine, tsr_context *context) {
   context->stuck = false;
   uint64_t before = tsr_context_changes(context);
   uint64_t turns = 1 + (draw(engine) & 15u);
-  (void)run_turns(context, turns);
+  (void)tsr_context_run(context, turns);
   if (tsr_context_changes(context) != before) {
     ++engine->changes;
     if (!context->stuck) return;
