@@ -45,7 +45,7 @@ static void check_deadlocks(emu *e) {
       {"A: ld.volatile.global.u32 %r2, [flag];\nsetp.eq.u32 %p0, %r2, 0;\n"
        "@%p0 bra A;\n",
        3,
-       {"polls for ever", "warp 0", ",1"}},
+       {"polls for ever", "warp 0", NULL}},
       {"A: nanosleep.u32 50;\nld.acquire.gpu.global.u32 %r2, [flag];\n"
        "setp.eq.u32 %p0, %r2, 0;\n@%p0 bra A;\n",
        1,

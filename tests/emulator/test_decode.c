@@ -244,6 +244,24 @@ static void values(void) {
       'r', 5);
 }
 
+// What the decoder puts in front of a mov counts as one with it, and a guard
+// guards it.
+static void moves(void) {
+  emu_must_load(&e, HEAD
+                "mov.u32 %r1, %tid.x;\n@%p1 mov.b64 %rd1, lv;\n"
+                "mov.u16 %h1, %ntid.x;\nret;\n}\n");
+  const tsr_function *k = &tsr_program_kernel(e.program, "k")->function;
+  CHECK_EQ(k->op_count, 1 + 1 + 2 + 2);  // with two exits
+  CHECK(k->code[1].guard != TSR_REF_NONE);
+  uint64_t out[1][32];
+  CHECK(emu_lanes(&e, "",
+                  ".reg .pred %p; .reg .b32 %t; mov.u32 %t, %laneid;\n"
+                  "setp.lt.u32 %p, %t, 5; mov.u32 %o0, 99;\n"
+                  "@%p mov.u32 %o0, %laneid; @!%p mov.u32 %o0, %ntid.x;",
+                  "", NULL, "r", out));
+  for (uint64_t i = 0; i < 32; ++i) CHECK_EQ(out[0][i], i < 5 ? i : 32);
+}
+
 // --- Text of real size
 
 // A loop over a body of |count| operations that mixes 16 live values.
@@ -312,6 +330,7 @@ int main(void) {
   modifiers();
   scopes();
   values();
+  moves();
   long_text();
   emu_fini(&e);
   return test_finish();

@@ -165,6 +165,33 @@ static void run_families(tsr_decoder *d, uint32_t entry) {
                          (int)opcode.size, opcode.data);
 }
 
+// "mov %r, %tid.x" and "mov %rd, frame variable": what was put in front writes
+// the destination itself. One instruction then counts once.
+static void merge_move(tsr_decoder *d, uint32_t first_op,
+                       uint32_t first_register) {
+  if (!tsr_ptx_str_equal(d->instruction->opcode, "mov") ||
+      d->op_count < first_op + 2) {
+    return;
+  }
+  tsr_op *front = tsr_decode_op(d, d->op_count - 2);
+  const tsr_op *move = tsr_decode_op(d, d->op_count - 1);
+  if (front->dst_count != 1 || move->dst_count != 1 || move->src_count != 1 ||
+      front->dst[0] != move->src[0] || move->dst[0] == TSR_REF_NONE) {
+    return;
+  }
+  uint32_t from = tsr_virtual_index(front->dst[0]);
+  uint32_t to = tsr_virtual_index(move->dst[0]);
+  if (from < first_register || tsr_ptx_type_bits(d->registers[from].type) !=
+                                   tsr_ptx_type_bits(d->registers[to].type)) {
+    return;
+  }
+  front->dst[0] = move->dst[0];
+  front->guard = move->guard;
+  front->guard_negated = move->guard_negated;
+  front->op_class = move->op_class;
+  --d->op_count;
+}
+
 static void note_dependents(tsr_decoder *d) {
   const tsr_ptx_instruction *instruction = d->instruction;
   if (!tsr_ptx_str_equal(instruction->opcode, "griddepcontrol")) return;
@@ -189,8 +216,10 @@ static void decode_instruction(tsr_decoder *d,
   } else if (instruction->modifier_count > TSR_MODIFIER_LIMIT) {
     (void)tsr_decode_error(d, "more than %d modifiers", TSR_MODIFIER_LIMIT);
   } else if (take_guard(d) && expand_vectors(d)) {
+    uint32_t ops = d->op_count, registers = d->register_count;
     note_dependents(d);
     run_families(d, entry);
+    merge_move(d, ops, registers);
   }
   d->instruction = NULL;
 }
