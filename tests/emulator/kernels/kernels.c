@@ -333,7 +333,7 @@ static const kernel kernels[] = {
       {"no proxy fence before a store", BIT(PROXY)},
       {"too few bytes expected", BIT(BARRIER) | BIT(DEADLOCK)},
       {"a stage released while it is stored", BIT(IN_FLIGHT)},
-      {"no wait for an empty stage", STALE},
+      {"no wait for an empty stage", STALE | BIT(BARRIER)},
       {"a box beyond shared memory", BIT(OUT_OF_BOUNDS)}}},
     {"wgmma",
      prepare_wgmma,
