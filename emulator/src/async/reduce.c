@@ -130,6 +130,24 @@ static uint64_t reduce_element(tsr_reduction reduction, tsr_ptx_type type,
   }
 }
 
+// Each element changes at once: other blocks may work on it side by side.
+#define REDUCE_ELEMENT(bits)                                                  \
+  static void reduce_##bits(tsr_reduction reduction, tsr_ptx_type type,       \
+                            unsigned char *target,                            \
+                            const unsigned char *source) {                    \
+    uint##bits##_t *place = (uint##bits##_t *)(void *)target;                 \
+    uint##bits##_t operand, old = __atomic_load_n(place, __ATOMIC_RELAXED);   \
+    uint##bits##_t result;                                                    \
+    memcpy(&operand, source, sizeof(operand));                                \
+    do {                                                                      \
+      result = (uint##bits##_t)reduce_element(reduction, type, old, operand); \
+    } while (!__atomic_compare_exchange_n(                                    \
+        place, &old, result, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));     \
+  }
+REDUCE_ELEMENT(16)
+REDUCE_ELEMENT(32)
+REDUCE_ELEMENT(64)
+
 void tsr_reduce_bytes(tsr_reduction reduction, tsr_ptx_type type,
                       unsigned char *target, const unsigned char *source,
                       uint32_t size) {
@@ -139,11 +157,17 @@ void tsr_reduce_bytes(tsr_reduction reduction, tsr_ptx_type type,
   }
   uint32_t element = tsr_ptx_type_bits(type) / 8;
   for (uint32_t at = 0; at + element <= size; at += element) {
-    uint64_t a = 0, b = 0;
-    memcpy(&a, target + at, element);  // little-endian, as devices are
-    memcpy(&b, source + at, element);
-    a = reduce_element(reduction, type, a, b);
-    memcpy(target + at, &a, element);
+    switch (element) {
+      case 2:
+        reduce_16(reduction, type, target + at, source + at);
+        break;
+      case 4:
+        reduce_32(reduction, type, target + at, source + at);
+        break;
+      default:
+        reduce_64(reduction, type, target + at, source + at);
+        break;
+    }
   }
 }
 
