@@ -265,11 +265,13 @@ static void test_pair(many *m, int to, int from) {
     print(line, sizeof(line), &forms[k], k);
     if (types[to].bits == 8 && types[to].is_signed) {
       // A 16-bit register takes the sign.
+      uint32_t wrong = 0;
       for (uint32_t i = 0; i < m->count; ++i) {
         uint64_t low = m->out[k][i] & 0xff;
-        CHECK(m->out[k][i] == (low | ((low & 0x80) != 0 ? 0xff00 : 0)));
+        wrong += m->out[k][i] != (low | ((low & 0x80) != 0 ? 0xff00 : 0));
         m->out[k][i] = low;
       }
+      CHECK_EQ(wrong, 0);
     }
     if (to == F64) {  // payloads of NaNs are the document's to say
       for (uint32_t i = 0; i < m->count; ++i) {
