@@ -221,7 +221,6 @@ static bool refused(emu *e, const char *target, const char *text) {
                  "%s\nret;\n}\n",
                  target, text);
   bool bad = !emu_load(e, all);
-  if (!bad) fprintf(stderr, "accepted: %s\n", text);
   return bad && strstr(tsr_buffer_text(&e->log.errors), "ptx(9,") != NULL;
 }
 

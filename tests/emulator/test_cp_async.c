@@ -368,6 +368,10 @@ static bool run_arrivals(emu *e, const char *count, const char *arrive,
   "mbarrier.test_wait.parity.shared.b64 %q, [%m], %phase;\n" \
   "@!%q bra wait;"
 
+#define NOINC "cp.async.mbarrier.arrive.noinc.shared.b64 [%m];\n"
+#define WAITED_THEN_ARRIVED "cp.async.wait_all;\n" NOINC
+#define ARRIVED_THEN_WAITED NOINC "cp.async.wait_all;\n"
+
 static void test_arrivals(emu *e) {
   static const char noinc[] = "cp.async.mbarrier.arrive.noinc.shared.b64 [%m];";
   static const char inc[] =
@@ -386,6 +390,13 @@ static void test_arrivals(emu *e) {
       CHECK(clean);
       if (!clean) fprintf(stderr, "inc: %s", emu_findings(e));
       CHECK_EQ(wrong, 0);
+      // The thread may wait as well, before it arrives or after it.
+      clean = run_arrivals(e, "64", WAITED_THEN_ARRIVED, WAIT, &wrong);
+      CHECK(clean && wrong == 0);
+      if (!clean) fprintf(stderr, "waited: %s", emu_findings(e));
+      clean = run_arrivals(e, "64", ARRIVED_THEN_WAITED, WAIT, &wrong);
+      CHECK(clean && wrong == 0);
+      if (!clean) fprintf(stderr, "arrived: %s", emu_findings(e));
       // Nobody waits; or one arrival more is expected than comes.
       CHECK(!run_arrivals(e, "64", noinc, "", &wrong));
       CHECK(emu_found(e, TESSERA_EMU_IN_FLIGHT) ||

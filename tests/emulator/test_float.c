@@ -137,6 +137,18 @@ static void test_default_mode(many *m) {
   many_expect("mul.ftz.sat.f32", m, 1, f32_reference, &mul, 2);
 }
 
+// The program's own rounding mode does not matter, and stays.
+static void test_callers_mode(many *m) {
+  static const form add = {"add", 0, false, false};
+  static const form div = {"div", 0, false, false};
+  fesetround(FE_UPWARD);
+  many_run(m, "add.f32 %o0, %i0, %i1;\ndiv.rn.f32 %o1, %i0, %i1;", "rr", "rr");
+  CHECK(fegetround() == FE_UPWARD);
+  fesetround(FE_TONEAREST);
+  many_expect("add.f32 while rounding up", m, 0, f32_reference, &add, 2);
+  many_expect("div.rn.f32 while rounding up", m, 1, f32_reference, &div, 2);
+}
+
 // --- min, max ---------------------------------------------------------------
 
 typedef struct least_form {
@@ -405,6 +417,7 @@ int main(void) {
   test_instruction(&m, "rcp", 1, false, false);
   test_instruction(&m, "sqrt", 1, false, false);
   test_default_mode(&m);
+  test_callers_mode(&m);
   test_least(&m);
   test_signs(&m);
   test_div_approx(&m);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/memory.h"
 #include "memory/bits.h"
 #include "memory/heap.h"
 #include "test.h"
@@ -284,6 +285,30 @@ static void test_threads(void) {
   tsr_heap_destroy(heap);
 }
 
+// Each allocation of the host in turn fails: nothing is lost, nothing leaks.
+static void test_no_memory(void) {
+  tsr_error error = {0};
+  tsr_heap *heap = NULL;
+  (void)tsr_memory_fail_at(1);
+  CHECK(tsr_heap_create(GIB, true, &heap, &error) == TSR_OUT_OF_MEMORY);
+  CHECK(heap == NULL);
+  heap = make(GIB, true);
+  uint64_t address = 0;
+  (void)tsr_memory_fail_at(1);
+  CHECK(tsr_heap_allocate(heap, 100, TSR_HEAP_DATA, &address, &error) ==
+        TSR_OUT_OF_MEMORY);
+  CHECK_EQ(address, 0);
+  CHECK_EQ(tsr_heap_used(heap), 0);
+  address = allocate(heap, 100);
+  (void)tsr_memory_fail_at(0);
+  CHECK(tsr_heap_free(heap, address));
+  tsr_heap_destroy(heap);
+  tsr_heap_destroy(NULL);
+  CHECK(tsr_heap_create(0, true, &heap, &error) == TSR_INVALID_ARGUMENT);
+  CHECK(tsr_heap_create(UINT64_MAX, true, &heap, &error) ==
+        TSR_INVALID_ARGUMENT);
+}
+
 int main(void) {
   test_layout();
   test_same_addresses();
@@ -293,5 +318,6 @@ int main(void) {
   test_register();
   test_messages();
   test_threads();
+  test_no_memory();
   return test_finish();
 }

@@ -128,6 +128,22 @@ static void test_forms(emu *e) {
   CHECK_EQ(r[8], 1 | 8 | 16 | 32);
 }
 
+static void test_late_expectation(emu *e) {
+  uint32_t r[9];
+  // All arrived, more bytes came than were expected: expecting them completes.
+  CHECK(run_single(e,
+                   "mbarrier.init.shared.b64 [%m], 1;\n"
+                   "mbarrier.complete_tx.shared.b64 [%m], 64;\n"
+                   "mbarrier.arrive.shared.b64 %s0, [%m];\n"
+                   "mbarrier.test_wait.shared.b64 %p0, [%m], %s0;\n"
+                   "mbarrier.expect_tx.shared.b64 [%m], 48;\n"
+                   "mbarrier.test_wait.shared.b64 %p1, [%m], %s0;\n"
+                   "mbarrier.expect_tx.shared.b64 [%m], 16;\n"
+                   "mbarrier.test_wait.shared.b64 %p2, [%m], %s0;\n",
+                   r));
+  CHECK_EQ(r[8], 4);
+}
+
 static void test_phases(emu *e) {
   uint32_t r[9];
   // 37 phases: each parity and each state is seen as what it is. %r0 counts
@@ -393,6 +409,7 @@ int main(void) {
   emu_init(&e, "h100");
   test_counts(&e);
   test_forms(&e);
+  test_late_expectation(&e);
   test_phases(&e);
   test_misuse(&e);
   test_addresses(&e);

@@ -265,6 +265,31 @@ static void test_parallel(emu *e) {
   }
 }
 
+// Host memory that was registered; not a byte more of it.
+static void test_host(emu *e) {
+  static uint32_t memory[64];
+  tsr_error error = {0};
+  CHECK(tsr_heap_register(e->heap, memory, 32 * sizeof(*memory), &error) ==
+        TSR_OK);
+  char text[2000];
+  write_text(text, sizeof(text),
+             "add.u64 %rd4, %rd1, %rd10; ld.global.u32 %r2, [%rd4];\n"
+             "add.u32 %r2, %r2, %r1; st.global.u32 [%rd4], %r2;\n");
+  emu_must_load(e, text);
+  for (uint32_t i = 0; i < 64; ++i) memory[i] = 100;
+  uint64_t args[4] = {(uint64_t)(uintptr_t)memory, 0, 0, 0};
+  emu_dims dims = {.block = {32, 1, 1}};
+  CHECK(emu_launch(e, "k", dims, args, 4));
+  for (uint32_t i = 0; i < 32; ++i) CHECK_EQ(memory[i], 100 + i);
+  args[0] += 4;
+  CHECK(!emu_launch(e, "k", dims, args, 4));
+  CHECK_EQ(e->launch.fault, TESSERA_EMU_OUT_OF_BOUNDS);
+  CHECK_EQ(memory[32], 100);
+  CHECK(tsr_heap_free(e->heap, (uint64_t)(uintptr_t)memory));
+  args[0] -= 4;
+  CHECK(!emu_launch(e, "k", dims, args, 4));
+}
+
 int main(void) {
   emu e;
   emu_init(&e, "h100");
@@ -274,6 +299,7 @@ int main(void) {
   test_good(&e);
   test_across_launches(&e);
   test_parallel(&e);
+  test_host(&e);
   emu_fini(&e);
   return test_finish();
 }

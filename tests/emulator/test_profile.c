@@ -2,8 +2,8 @@
 // Sectors and bank conflicts of access patterns whose counts follow from the
 // definition: 32-byte sectors; 32 banks of 4 bytes, equal words broadcast, wide
 // accesses in halves and quarters of a warp.
+#include "harness.h"
 #include "memory/access.h"
-#include "test.h"
 
 static tsr_access access_of(uint32_t size, uint32_t mask) {
   tsr_access access = {.size = size, .align = size, .mask = mask};
@@ -231,6 +231,62 @@ static void test_merge(void) {
   CHECK_STR(sum.matrix[23].name, "other");
 }
 
+// --- A launch ---------------------------------------------------------------
+
+static const char *const launch_text =
+    ".version 8.7\n.target sm_90a\n.address_size 64\n"
+    ".visible .entry k(.param .u64 a) {\n"
+    ".reg .b64 %rd<6>; .reg .b32 %r<12>; .reg .pred %p<2>;\n"
+    ".shared .align 16 .b8 sh[4096];\n.local .align 16 .b8 lo[16];\n"
+    "ld.param.u64 %rd1, [a]; mov.u32 %r1, %tid.x;\n"
+    "mul.wide.u32 %rd2, %r1, 16; add.u64 %rd3, %rd1, %rd2;\n"
+    "ld.global.v4.u32 {%r2, %r3, %r4, %r5}, [%rd3];\n"  // coalesced
+    "add.u64 %rd4, %rd1, 4096; setp.lt.u32 %p1, %r1, 8;\n"
+    "@%p1 st.global.u32 [%rd3+4096], %r2;\n"  // 8 lanes of each first warp
+    "red.global.add.u32 [%rd1], 1;\n"
+    "shl.b32 %r6, %r1, 7; and.b32 %r6, %r6, 4095; mov.u32 %r7, sh;\n"
+    "add.u32 %r6, %r6, %r7; mov.u32 %r8, 0;\n"
+    "setp.lt.u32 %p1, %r1, 32;\n"
+    "@%p1 st.shared.u32 [%r6], %r8;\n"  // a column: 32 passes
+    "@%p1 ld.shared.u32 %r9, [%r6];\n"
+    "st.local.u32 [lo], %r1; ld.local.u32 %r9, [lo];\n"
+    "ret;\n}\n";
+
+static void check_traffic(const tessera_emu_traffic *traffic,
+                          uint64_t instructions, uint64_t bytes, int width,
+                          uint64_t transactions, uint64_t ideal) {
+  CHECK_EQ(traffic->instructions, instructions);
+  CHECK_EQ(traffic->bytes, bytes);
+  CHECK_EQ(traffic->width[width], instructions);
+  CHECK_EQ(traffic->transactions, transactions);
+  CHECK_EQ(traffic->ideal, ideal);
+}
+
+static void test_launch(void) {
+  emu e;
+  emu_init(&e, "h100");
+  static unsigned char bytes[16384];
+  uint64_t address = emu_upload(&e, bytes, sizeof(bytes));
+  emu_must_load(&e, launch_text);
+  emu_dims dims = {.grid = {3, 1, 1}, .block = {64, 1, 1}};
+  bool clean = emu_launch(&e, "k", dims, &address, 1);
+  CHECK(clean);
+  if (!clean) fprintf(stderr, "%s", emu_findings(&e));
+  const tessera_emu_profile *p = &e.launch.profile;
+  CHECK_EQ(p->blocks, 3);
+  check_traffic(&p->global_load, 6, 6 * 512, 4, 6 * 16, 6 * 16);
+  check_traffic(&p->global_store, 3, 3 * 32, 2, 3 * 4, 3);
+  check_traffic(&p->global_atomic, 6, 6 * 128, 2, 6, 6);
+  check_traffic(&p->shared_store, 3, 3 * 128, 2, 3 * 32, 3);
+  check_traffic(&p->shared_load, 3, 3 * 128, 2, 3 * 32, 3);
+  check_traffic(&p->local_store, 6, 6 * 128, 2, 6 * 4, 6 * 4);
+  check_traffic(&p->local_load, 6, 6 * 128, 2, 6 * 4, 6 * 4);
+  e.config.profile = 0;
+  CHECK(emu_launch(&e, "k", dims, &address, 1));
+  CHECK_EQ(e.launch.profile.global_load.instructions, 0);
+  emu_fini(&e);
+}
+
 int main(void) {
   test_shared();
   test_swizzle();
@@ -240,5 +296,6 @@ int main(void) {
   test_local();
   test_widths();
   test_merge();
+  test_launch();
   return test_finish();
 }

@@ -288,6 +288,71 @@ static void test_reductions(emu *e) {
   }
 }
 
+// --- A map among the parameters ---------------------------------------------
+
+// As nvcc passes a __grid_constant__ CUtensorMap: the map is the parameter.
+static bool launch_with_map(emu *e, const unsigned char *map, uint64_t out) {
+  const tsr_kernel *kernel = tsr_program_kernel(e->program, "direct");
+  unsigned char params[192] = {0};
+  CHECK_EQ(kernel->param_count, 2);
+  CHECK_EQ(kernel->params[0].size, TSR_TENSOR_MAP_SIZE);
+  memcpy(params + kernel->params[0].offset, map, TSR_TENSOR_MAP_SIZE);
+  memcpy(params + kernel->params[1].offset, &out, sizeof(out));
+  e->launch = (tsr_launch){.kernel = kernel,
+                           .device = e->device,
+                           .config = e->config,
+                           .number = ++e->launches,
+                           .grid = {1, 1, 1},
+                           .block = {32, 1, 1},
+                           .threads = 32,
+                           .warps = 1,
+                           .params = params,
+                           .params_size = kernel->params_size,
+                           .heap = e->heap,
+                           .report = e->report};
+  tsr_error error = {0};
+  CHECK_EQ(tsr_engine_run(&e->launch, &error), TSR_OK);
+  e->launch.params = NULL;
+  return e->launch.fault == 0 &&
+         tsr_report_count_launch(e->report, e->launches) == 0;
+}
+
+static void test_parameter(emu *e) {
+  static const tensor t = {2, 1, 4, {1000}, {0}, {32}, {1}, 0, 0};
+  uint32_t in[1000], out[32];
+  for (uint32_t i = 0; i < 1000; ++i) in[i] = i * 3;
+  uint64_t address = emu_upload(e, in, sizeof(in));
+  uint64_t result = emu_upload(e, NULL, sizeof(out));
+  _Alignas(64) unsigned char map[TSR_TENSOR_MAP_SIZE];
+  CHECK_EQ(encode(map, &t, address), TSR_OK);
+  emu_must_load(
+      e, HEADER
+      ".visible .entry direct(.param .align 64 .b8 pmap[128], .param .u64 pout)"
+      " {\n.reg .b64 %map, %out, %o;\n.reg .b32 %b, %m, %t, %v;\n"
+      ".reg .pred %p, %q;\n"
+      ".shared .align 128 .b8 buf[128];\n.shared .align 8 .b64 bar;\n"
+      "mov.b64 %o, pmap;\ncvta.param.u64 %map, %o;\n"
+      "ld.param.u64 %out, [pout];\nmov.u32 %b, buf;\nmov.u32 %m, bar;\n"
+      "mov.u32 %t, %tid.x;\nsetp.eq.u32 %p, %t, 0;\n"
+      "@%p prefetch.param.tensormap [pmap];\n"
+      "@%p prefetch.tensormap [%map];\n"
+      "@%p mbarrier.init.shared::cta.b64 [%m], 1;\nbar.sync 0;\n"
+      "@%p mbarrier.arrive.expect_tx.shared::cta.b64 _, [%m], 128;\n"
+      "@%p cp.async.bulk.prefetch.tensor.1d.L2.global.tile [%map, {7}];\n"
+      "@%p cp.async.bulk.tensor.1d.shared::cta.global.tile"
+      ".mbarrier::complete_tx::bytes [%b], [%map, {7}], [%m];\n" WAIT
+      "mad.lo.u32 %b, %t, 4, %b;\nld.shared.u32 %v, [%b];\n"
+      "mul.wide.u32 %o, %t, 4;\nadd.u64 %out, %out, %o;\n"
+      "st.global.u32 [%out], %v;\nret;\n}\n");
+  bool clean = launch_with_map(e, map, result);
+  CHECK(clean);
+  if (!clean) fprintf(stderr, "parameter: %s", emu_findings(e));
+  emu_download(e, out, result, sizeof(out));
+  for (uint32_t i = 0; i < 32; ++i) CHECK_EQ(out[i], (i + 7) * 3);
+  (void)tsr_heap_free(e->heap, address);
+  (void)tsr_heap_free(e->heap, result);
+}
+
 // --- Mistakes ---------------------------------------------------------------
 
 static void check_found(emu *e, const tensor *t, const char *copy,
@@ -443,6 +508,7 @@ int main(void) {
   test_refused(&e);
   test_copies(&e);
   test_reductions(&e);
+  test_parameter(&e);
   test_faults(&e);
   emu_fini(&e);
   return test_finish();

@@ -153,12 +153,44 @@ bool tsr_copy_land_any(tsr_block *block) {
 
 // --- Waits
 
+// |lanes| know that their copies are done; an arrival of theirs that is still
+// to come carries that on.
+static void release_arrivals(tsr_warp *warp, const tsr_copy_record *record,
+                             uint32_t lanes) {
+  tsr_block *block = warp->block;
+  uint32_t last = TSR_NO_MBARRIER;
+  for (lanes &= record->waiting; lanes != 0; lanes &= lanes - 1) {
+    uint32_t mbarrier = record->target[__builtin_ctz(lanes)];
+    if (mbarrier == last) continue;
+    tsr_race_mbarrier_arrive(block->race, warp,
+                             block->async->mbarriers[mbarrier].slot);
+    last = mbarrier;
+  }
+}
+
+uint32_t tsr_copy_pending(tsr_warp *warp) {
+  tsr_copy_queue *queue = &warp->block->async->queues[warp->index];
+  uint32_t lanes = 0;
+  for (uint32_t i = 0; i < queue->count; ++i) {
+    if (!record_at(queue, i)->arrive) lanes |= record_at(queue, i)->waiting;
+  }
+  return lanes;
+}
+
+void tsr_copy_arrived(tsr_warp *warp, const tsr_copy_record *record) {
+  release_arrivals(warp, record, ~tsr_copy_pending(warp));
+}
+
 void tsr_copy_wait(tsr_warp *warp, uint32_t lanes,
                    const uint32_t limit[TSR_LANES]) {
   tsr_copy_queue *queue = &warp->block->async->queues[warp->index];
   for (uint32_t i = 0; i < queue->count; ++i) {
     tsr_copy_record *record = record_at(queue, i);
-    if (record->arrive || (record->waiting & lanes) == 0) continue;
+    if ((record->waiting & lanes) == 0) continue;
+    if (record->arrive) {
+      release_arrivals(warp, record, lanes & ~tsr_copy_pending(warp));
+      continue;
+    }
     uint32_t demanded = 0;
     for (uint32_t lane = 0; lane < TSR_LANES; ++lane) {
       demanded |= (uint32_t)(record->group[lane] < limit[lane]) << lane;

@@ -177,6 +177,7 @@ static tsr_flow run_arrive(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
     record->target[i] = (uint32_t)(m - block->async->mbarriers);
     record->waiting |= 1u << i;
   }
+  tsr_copy_arrived(warp, record);
   if (!tsr_async_moves_now(block)) return TSR_FLOW_NEXT;
   uint32_t first = (uint32_t)__builtin_ctz(mask);
   (void)tsr_copy_land_on(block, record->target[first]);

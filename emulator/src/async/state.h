@@ -150,7 +150,12 @@ bool tsr_async_moves_now(tsr_block *block);
 void tsr_copy_move(tsr_block *block, tsr_copy_record *record, uint32_t lanes);
 // A free record at the end of |warp|'s queue; NULL after a finding.
 tsr_copy_record *tsr_copy_push(tsr_warp *warp, const tsr_op *op);
-// Lands what |lane| issued in groups before |limit|.
+// Lanes with copies that have not landed.
+uint32_t tsr_copy_pending(tsr_warp *warp);
+// |record|, an arrival, was issued: lanes that have waited for all their copies
+// let whoever waits for the mbarrier know.
+void tsr_copy_arrived(tsr_warp *warp, const tsr_copy_record *record);
+// Lands what the lanes issued in groups before |limit|.
 void tsr_copy_wait(tsr_warp *warp, uint32_t lanes,
                    const uint32_t limit[TSR_LANES]);
 // Lets arrivals of cp.async.mbarrier.arrive on |mbarrier| happen. True when

@@ -3,6 +3,7 @@
 // added up.
 #include "exec/engine.h"
 
+#include <fenv.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -46,6 +47,17 @@ static double now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+// Arithmetic is in the default mode (to nearest, subnormals kept, no traps),
+// whatever the program has set for its thread.
+static bool run_turns(tsr_context *context, uint64_t turns) {
+  fenv_t caller;
+  (void)fegetenv(&caller);
+  (void)fesetenv(FE_DFL_ENV);
+  bool ended = tsr_context_run(context, turns);
+  (void)fesetenv(&caller);
+  return ended;
+}
+
 // --- Blocks side by side ----------------------------------------------------
 
 // As many turns as a block may need: it ends by itself, stuck or failed.
@@ -62,7 +74,7 @@ static tsr_status run_block(void *data, uint32_t worker, uint64_t index,
   }
   context->grid_open = true;
   tsr_context_begin(context, index);
-  if (!tsr_context_run(context, TO_THE_END) && context->stuck) {
+  if (!run_turns(context, TO_THE_END) && context->stuck) {
     tsr_context_deadlock(context);
   }
   tsr_context_end(context);
@@ -122,7 +134,7 @@ static void run_slice(tsr_engine *engine, tsr_context *context) {
   context->stuck = false;
   uint64_t before = tsr_context_changes(context);
   uint64_t turns = 1 + (draw(engine) & 15u);
-  (void)tsr_context_run(context, turns);
+  (void)run_turns(context, turns);
   if (tsr_context_changes(context) != before) {
     ++engine->changes;
     if (!context->stuck) return;

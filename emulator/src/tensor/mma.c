@@ -36,7 +36,6 @@ static tsr_flow run_mma(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
   b.type = form->b_type;
   a.k = b.k = form->k;
   a.kept = form->is_sparse ? form->k / 2 : form->k;
-  a.repeated = false;
   tsr_fragment_a(registers, form->a_count, &a);
   tsr_fragment_b(b_registers, form->b_count, &b);
   tsr_fragment_c(c_registers, form->half, c);

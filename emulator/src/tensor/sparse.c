@@ -21,20 +21,36 @@ uint32_t tsr_sparse_selectors(tsr_element type, uint32_t k) {
   return 4 / (2 * groups * 4 / 32);
 }
 
-// The four bits of |group| of |row|, and the lane that has them.
-static uint32_t group_code(const tsr_sparse *sparse, const uint32_t *metadata,
-                           uint32_t row, uint32_t group, uint32_t *out_lane) {
-  uint32_t g = row & 7, upper = row >> 3, t, shift;
-  if (tsr_element_bytes(sparse->type) == 1) {
-    t = upper + 2 * (sparse->k == 64 ? group / 8 : sparse->selector);
-    shift = 4 * (group % 8);
-  } else {
-    bool pair = tsr_sparse_selectors(sparse->type, sparse->k) == 2;
-    t = pair ? 2 * sparse->selector + group / 4 : sparse->selector;
-    shift = 16 * upper + 4 * (group % 4);
+// The codes of a row, the first group's lowest.
+static uint64_t row_codes(const tsr_sparse *sparse, const uint32_t *metadata,
+                          uint32_t row) {
+  const uint32_t *group = metadata + 4 * (size_t)(row & 7);
+  uint32_t upper = row >> 3, f = sparse->selector;
+  switch (tsr_sparse_selectors(sparse->type, sparse->k)) {
+    case 4:
+      return group[f] >> (16 * upper) & 0xffff;
+    case 2:
+      if (tsr_element_bytes(sparse->type) == 1) return group[2 * f + upper];
+      return (group[2 * f] >> (16 * upper) & 0xffff) |
+             (group[2 * f + 1] >> (16 * upper) & 0xffff) << 16;
+    default:
+      return group[upper] | (uint64_t)group[upper + 2] << 32;
   }
-  *out_lane = 4 * g + t;
-  return metadata[*out_lane] >> shift & 15;
+}
+
+// Which lane has the code of |group| of |row|.
+static uint32_t code_lane(const tsr_sparse *sparse, uint32_t row,
+                          uint32_t group) {
+  uint32_t first = 4 * (row & 7), upper = row >> 3, f = sparse->selector;
+  switch (tsr_sparse_selectors(sparse->type, sparse->k)) {
+    case 4:
+      return first + f;
+    case 2:
+      return first + 2 * f +
+             (tsr_element_bytes(sparse->type) == 1 ? upper : group / 4);
+    default:
+      return first + upper + 2 * (group / 8);
+  }
 }
 
 static bool code_valid(const tsr_sparse *sparse, uint32_t code) {
@@ -43,32 +59,42 @@ static bool code_valid(const tsr_sparse *sparse, uint32_t code) {
   return sparse->ordered ? first < second : first != second;
 }
 
+// The first code that is not valid, as a finding.
+static void check_codes(tsr_warp *warp, const tsr_op *op,
+                        const tsr_sparse *sparse, const uint32_t *metadata) {
+  uint32_t size = sparse->type == TSR_ELEMENT_TF32 ? 2 : 4;
+  for (uint32_t row = 0; row < TSR_TILE_M; ++row) {
+    uint64_t codes = row_codes(sparse, metadata, row);
+    for (uint32_t group = 0; group < sparse->k / size; ++group) {
+      uint32_t code = codes >> (4 * group) & 15, first = group * size;
+      if (code_valid(sparse, code)) continue;
+      uint32_t lane = code_lane(sparse, row, group);
+      tsr_find(warp, op, lane, TESSERA_EMU_METADATA, false, TSR_NO_ADDRESS,
+               "metadata 0x%08x names the invalid pattern 0x%x for columns "
+               "%u..%u of row %u",
+               metadata[lane], code, first, first + size - 1, row);
+      return;
+    }
+  }
+}
+
 void tsr_sparse_index(tsr_warp *warp, const tsr_op *op,
                       const tsr_sparse *sparse, const uint32_t *metadata,
                       tsr_tile_a *a) {
-  bool check =
-      (warp->block->launch->config.checks & TESSERA_EMU_CHECK_NUMERIC) != 0;
-  bool single = sparse->type == TSR_ELEMENT_TF32;
-  uint32_t size = single ? 2 : 4;
-  a->repeated = false;
+  if ((warp->block->launch->config.checks & TESSERA_EMU_CHECK_NUMERIC) != 0) {
+    check_codes(warp, op, sparse, metadata);
+  }
   for (uint32_t row = 0; row < TSR_TILE_M; ++row) {
-    for (uint32_t group = 0; group < sparse->k / size; ++group) {
-      uint32_t lane, first = group * size;
-      uint32_t code = group_code(sparse, metadata, row, group, &lane);
-      if (check && !code_valid(sparse, code)) {
-        tsr_find(warp, op, lane, TESSERA_EMU_METADATA, false, TSR_NO_ADDRESS,
-                 "metadata 0x%08x names the invalid pattern 0x%x for columns "
-                 "%u..%u of row %u",
-                 metadata[lane], code, first, first + size - 1, row);
-        check = false;  // one per instruction
+    uint64_t codes = row_codes(sparse, metadata, row);
+    uint8_t *index = a->index[row];
+    if (sparse->type == TSR_ELEMENT_TF32) {
+      for (uint32_t i = 0; i < sparse->k / 2; ++i) {
+        index[i] = (uint8_t)(2 * i + (codes >> (4 * i + 1) & 1));
       }
-      if (single) {
-        a->index[row][group] = (uint8_t)(first + (code & 3) / 2);
-        continue;
-      }
-      a->index[row][2 * group] = (uint8_t)(first + (code & 3));
-      a->index[row][2 * group + 1] = (uint8_t)(first + (code >> 2));
-      a->repeated = a->repeated || (code & 3) == code >> 2;
+      continue;
+    }
+    for (uint32_t i = 0; i < sparse->k / 2; ++i) {
+      index[i] = (uint8_t)(i / 2 * 4 + (codes >> (2 * i) & 3));
     }
   }
 }

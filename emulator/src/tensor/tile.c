@@ -116,33 +116,14 @@ ALWAYS_INLINE void decode_integers(tsr_element type, const unsigned char *raw,
   }
 }
 
-static void prepare_a_integer(tsr_tile_a *a) {
-  memset(a->as.integer, 0, sizeof(a->as.integer));
-  for (uint32_t m = 0; m < TSR_TILE_M; ++m) {
-    int32_t kept[TSR_TILE_K];
-    decode_integers(a->type, a->raw[m], a->kept, kept);
-    for (uint32_t i = 0; i < a->kept; ++i) {
-      // Equal indices: both kept elements meet the same element of B.
-      a->as.integer[m][kept_index(a, m, i)] += kept[i];
-    }
-  }
-}
-
 TSR_CLONES void tsr_tile_prepare_a(tsr_tile_a *a) {
-  if (tsr_element_is_integer(a->type)) {
-    prepare_a_integer(a);
-    return;
-  }
   for (uint32_t m = 0; m < TSR_TILE_M; ++m) {
-    double *row = a->as.value[m];
-    if (a->kept == a->k) {
-      decode_row(a->type, a->raw[m], a->kept, row, &a->high[m], &a->low[m]);
-      continue;
+    if (tsr_element_is_integer(a->type)) {
+      decode_integers(a->type, a->raw[m], a->kept, a->as.integer[m]);
+    } else {
+      decode_row(a->type, a->raw[m], a->kept, a->as.value[m], &a->high[m],
+                 &a->low[m]);
     }
-    double kept[TSR_TILE_K];
-    decode_row(a->type, a->raw[m], a->kept, kept, &a->high[m], &a->low[m]);
-    memset(row, 0, sizeof(double) * a->k);
-    for (uint32_t i = 0; i < a->kept; ++i) row[a->index[m][i]] = kept[i];
   }
 }
 
@@ -170,8 +151,6 @@ typedef struct sums {
 
 // Whether double is enough, for each output. With an infinite low, high is 0
 // and may meet another infinity: then the comparison is false, as for NaN in C.
-// A sum of -0 is doubted too: the zeros that stand for what a sparse A leaves
-// out would make it +0.
 ALWAYS_INLINE void bound_sums(const tsr_tile_a *a, const tsr_tile_b *b,
                               sums *s) {
   double terms = a->kept;
@@ -181,8 +160,33 @@ ALWAYS_INLINE void bound_sums(const tsr_tile_a *a, const tsr_tile_b *b,
       double size = fabs(s->c[m][n]), unit = low * b->low[n];
       double c_unit = size == 0 ? unit : size * 0x1p-24;
       unit = c_unit < unit ? c_unit : unit;
-      bool sure = high * b->high[n] + size < unit * 0x1p53;
-      s->doubt[m][n] = sure && !(size == 0 && signbit(s->c[m][n])) ? 0 : 1;
+      s->doubt[m][n] = high * b->high[n] + size < unit * 0x1p53 ? 0u : 1u;
+    }
+  }
+}
+
+// A row of outputs. As a vector type, because the compiler otherwise shuffles
+// between rows.
+typedef double output_row
+    __attribute__((vector_size(TSR_TILE_N * sizeof(double))));
+
+// Four rows at a time, so that additions overlap.
+ALWAYS_INLINE void sum_dense(const tsr_tile_a *a, const tsr_tile_b *b,
+                             uint32_t m, output_row sum[4]) {
+  for (uint32_t k = 0; k < a->k; ++k) {
+    output_row row;
+    memcpy(&row, b->as.value[k], sizeof(row));
+    for (uint32_t i = 0; i < 4; ++i) sum[i] += a->as.value[m + i][k] * row;
+  }
+}
+
+ALWAYS_INLINE void sum_sparse(const tsr_tile_a *a, const tsr_tile_b *b,
+                              uint32_t m, output_row sum[4]) {
+  for (uint32_t j = 0; j < a->kept; ++j) {
+    for (uint32_t i = 0; i < 4; ++i) {
+      output_row row;
+      memcpy(&row, b->as.value[a->index[m + i][j]], sizeof(row));
+      sum[i] += a->as.value[m + i][j] * row;
     }
   }
 }
@@ -191,15 +195,12 @@ TSR_CLONES static void sum_in_double(const tsr_tile_a *a, const tsr_tile_b *b,
                                      sums *s) {
   bound_sums(a, b, s);
   for (uint32_t m = 0; m < TSR_TILE_M; m += 4) {
-    double sum[4][TSR_TILE_N];
+    output_row sum[4];
     memcpy(sum, s->c[m], sizeof(sum));
-    for (uint32_t k = 0; k < a->k; ++k) {
-      for (uint32_t i = 0; i < 4; ++i) {
-        double x = a->as.value[m + i][k];
-        for (uint32_t n = 0; n < TSR_TILE_N; ++n) {
-          sum[i][n] += x * b->as.value[k][n];
-        }
-      }
+    if (a->kept == a->k) {
+      sum_dense(a, b, m, sum);
+    } else {
+      sum_sparse(a, b, m, sum);
     }
     memcpy(s->d[m], sum, sizeof(sum));
   }
@@ -214,12 +215,12 @@ TSR_CLONES static void sum_in_double(const tsr_tile_a *a, const tsr_tile_b *b,
 static double sum_one(const tsr_tile_a *a, const tsr_tile_b *b, uint32_t m,
                       uint32_t n, double c) {
   double terms[TSR_SUM_TERMS];
-  bool decoded = isfinite(a->high[m]) && isfinite(b->high[n]) && !a->repeated;
+  bool decoded = isfinite(a->high[m]) && isfinite(b->high[n]);
   terms[0] = c;
   for (uint32_t i = 0; i < a->kept; ++i) {
     uint32_t k = kept_index(a, m, i);
     if (decoded) {
-      terms[i + 1] = a->as.value[m][k] * b->as.value[k][n];
+      terms[i + 1] = a->as.value[m][i] * b->as.value[k][n];
       continue;
     }
     uint32_t x = tsr_element_bits(a->type, a->raw[m], i);
@@ -243,7 +244,7 @@ static void multiply_exact(const tsr_tile_a *a, const tsr_tile_b *b, bool half,
   sum_in_double(a, b, &s);
   for (uint32_t m = 0; m < TSR_TILE_M; ++m) {
     for (uint32_t n = 0; n < TSR_TILE_N; ++n) {
-      if (s.doubt[m][n] == 0 && !a->repeated) {
+      if (s.doubt[m][n] == 0) {
         acc[m][n] = half ? tsr_round_f16(s.d[m][n]) : s.f32[m][n];
         continue;
       }
@@ -259,9 +260,10 @@ TSR_CLONES static void multiply_integer(const tsr_tile_a *a,
                                         tsr_tile_c acc) {
   for (uint32_t m = 0; m < TSR_TILE_M; ++m) {
     int32_t sum[TSR_TILE_N] = {0};  // at most 64 * 255 * 255
-    for (uint32_t k = 0; k < a->k; ++k) {
+    for (uint32_t i = 0; i < a->kept; ++i) {
+      const int32_t *row = b->as.integer[kept_index(a, m, i)];
       for (uint32_t n = 0; n < TSR_TILE_N; ++n) {
-        sum[n] += a->as.integer[m][k] * b->as.integer[k][n];
+        sum[n] += a->as.integer[m][i] * row[n];
       }
     }
     for (uint32_t n = 0; n < TSR_TILE_N; ++n) {

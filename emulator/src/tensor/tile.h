@@ -55,11 +55,10 @@ typedef struct tsr_tile_a {
   unsigned char raw[TSR_TILE_M][TSR_TILE_A_BYTES];
   // Sparse (kept < k): which of the k each kept element is.
   uint8_t index[TSR_TILE_M][TSR_TILE_A_BYTES];
-  bool repeated;  // an index occurs twice in a row
-  // Made by tsr_tile_prepare_a: the k values, and what bounds them.
+  // Made by tsr_tile_prepare_a: the kept values, and what bounds them.
   union {
-    double value[TSR_TILE_M][TSR_TILE_K];
-    int32_t integer[TSR_TILE_M][TSR_TILE_K];
+    double value[TSR_TILE_M][TSR_TILE_A_BYTES];
+    int32_t integer[TSR_TILE_M][TSR_TILE_A_BYTES];
   } as;
   double high[TSR_TILE_M], low[TSR_TILE_M];
 } tsr_tile_a;

@@ -27,7 +27,6 @@ static void load_a(tsr_warp *warp, const tsr_wgmma_pending *pending,
   a->type = form->a_type;
   a->k = form->k;
   a->kept = form->is_sparse ? form->k / 2 : form->k;
-  a->repeated = false;
   if (form->a_shared) {
     tsr_matrix_gather(&pending->a, warp->block->shared, 16 * (warp->index % 4),
                       TSR_TILE_M, TSR_TILE_A_BYTES, a->raw[0],
