@@ -115,6 +115,8 @@ tsr_flow tsr_engine_return(tsr_warp *warp, uint32_t lanes) {
     tsr_split_save(warp);
   }
   const tsr_frame *frame = &split->frames[--split->depth];
+  // Another split's call may find room now.
+  if (warp->split_count > 1) ++warp->block->progress;
   split->code = frame->code;
   split->pc = frame->pc;
   split->registers = frame->registers;

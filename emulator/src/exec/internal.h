@@ -39,8 +39,10 @@ typedef struct tsr_warp_state {
   uint64_t quiet;             // warp instructions since memory changed
   uint64_t quiet_changes;
   uint64_t next_snapshot;  // taken anew when |quiet| gets there
-  uint32_t run_since;      // splits (by position) that ran since
-  uint32_t alone;          // instructions since another split of the warp ran
+  uint32_t polls;          // in vain, since memory changed
+  uint64_t polls_changes;
+  uint32_t run_since;  // splits (by position) that ran since
+  uint32_t alone;      // instructions since another split of the warp ran
 } tsr_warp_state;
 
 typedef struct tsr_context {

@@ -90,22 +90,35 @@ static void land_for_polls(tsr_context *context) {
   if (tsr_async_progress(&context->block)) ++context->block.progress;
 }
 
+// A warp polls in vain once it has polled so often without a change of memory
+// in between. A few polls prove nothing: a volatile load may be a plain one.
+enum { VAIN_POLLS = 64, COMPUTES = 64 };
+
+static void note_polls(tsr_context *context, const tsr_warp *warp, uint64_t ran,
+                       bool polled) {
+  tsr_warp_state *state = &context->states[warp->index];
+  uint32_t bit = 1u << warp->index;
+  if (state->polls_changes != context->changes || ran > COMPUTES) {
+    state->polls_changes = context->changes;
+    state->polls = 0;
+    context->vain &= ~bit;
+  }
+  if (polled && ++state->polls >= VAIN_POLLS) context->vain |= bit;
+}
+
 static void turn(tsr_context *context, uint32_t warps) {
   tsr_block *block = &context->block;
   uint64_t random = tsr_random(block);
   tsr_warp *warp = draw_warp(context, warps, random);
-  uint32_t quantum = warps == 1 ? LONGEST_TURN : draw_quantum(random);
+  bool alone = (warps & (warps - 1)) == 0;
+  uint32_t quantum = alone ? LONGEST_TURN : draw_quantum(random);
   uint64_t before = block->clock;
   uint64_t polls = context->profile.mbarrier_waits;
   tsr_flow flow = tsr_warp_run(context, warp, quantum);
   tsr_context_refresh(context, warp);
-  uint32_t bit = 1u << warp->index;
-  if (flow == TSR_FLOW_YIELD || flow == TSR_FLOW_RETRY ||
-      polls != context->profile.mbarrier_waits) {
-    context->vain |= bit;
-  } else if (block->clock - before > 64) {
-    context->vain &= ~bit;  // it computes
-  }
+  note_polls(context, warp, block->clock - before,
+             flow == TSR_FLOW_YIELD || flow == TSR_FLOW_RETRY ||
+                 polls != context->profile.mbarrier_waits);
   notice_changes(context);
   if (context->vain != 0) land_for_polls(context);
   tsr_context_watch(context, warp, block->clock - before);

@@ -103,6 +103,9 @@ enum { SUSPICIOUS = 1 << 12 };  // instructions without a change of memory
 
 void tsr_context_watch(tsr_context *context, tsr_warp *warp, uint64_t ran) {
   tsr_warp_state *state = &context->states[warp->index];
+  const tsr_engine *engine = context->engine;
+  // Blocks on other threads may change memory unnoticed.
+  if (!engine->interleaved && engine->launch->kernel->communicates) return;
   if (state->quiet_changes != context->changes) {
     state->quiet_changes = context->changes;
     state->quiet = 0;
