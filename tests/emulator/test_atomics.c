@@ -410,6 +410,7 @@ static const char *const refused[] = {
     "atom.local.add.u32 %r1, [%rd1], %r2;",
     "atom.volatile.global.add.u32 %r1, [%rd1], %r2;",
     "atom.sc.gpu.global.add.u32 %r1, [%rd1], %r2;",
+    "atom.shared.add.L2::cache_hint.u32 %r1, [%r2], %r2, %rd1;",
     "red.global.exch.b32 [%rd1], %r2;",
     "red.global.cas.b32 [%rd1], %r2, %r3;",
     "red.acquire.gpu.global.add.u32 [%rd1], %r2;",

@@ -235,6 +235,11 @@ static void test_spaces(emu *e) {
 // --- Modifiers --------------------------------------------------------------
 
 static const char *const accepted[] = {
+    "ld.ca.b32 %o0, [%i0];",
+    "ld.L1::evict_last.L2::128B.b32 %o0, [%i0];",
+    "ld.weak.global.ca.b32 %o0, [%i0];",
+    "ld.global.nc.cg.b32 %o0, [%i0];",
+    "st.L1::evict_last.b32 [%i0], %i1; ld.b32 %o0, [%i0];",
     "ld.weak.global.b32 %o0, [%i0];",
     "ld.global.ca.b32 %o0, [%i0];",
     "ld.global.cg.b32 %o0, [%i0];",
@@ -311,6 +316,26 @@ static void test_modifiers(emu *e) {
 }
 
 static const char *const refused[] = {
+    "ld.relaxed.gpu.global.ca.b32 %r1, [%rd1];",
+    "ld.volatile.global.ca.b32 %r1, [%rd1];",
+    "ld.global.ca.L1::evict_last.b32 %r1, [%rd1];",
+    "ld.volatile.global.L1::evict_last.b32 %r1, [%rd1];",
+    "ld.volatile.global.L2::cache_hint.b32 %r1, [%rd1], %rd2;",
+    "ld.shared.L1::evict_last.b32 %r1, [%r2];",
+    "ld.shared.L2::cache_hint.b32 %r1, [%r2], %rd2;",
+    "ld.shared.L2::128B.b32 %r1, [%r2];",
+    "ld.local.L1::evict_last.b32 %r1, [%rd1];",
+    "ld.volatile.const.b32 %r1, [%rd1];",
+    "ld.relaxed.gpu.local.b32 %r1, [%rd1];",
+    "ld.mmio.relaxed.sys.shared.b32 %r1, [%r2];",
+    "ld.mmio.relaxed.gpu.b32 %r1, [%rd1];",
+    "ld.mmio.relaxed.sys.global.v2.b32 {%r1, %r2}, [%rd1];",
+    "ld.global.nc.cv.b32 %r1, [%rd1];",
+    "ld.weak.global.nc.b32 %r1, [%rd1];",
+    "ld.global.L2::evict_last.b32 %r1, [%rd1];",
+    "st.volatile.local.b32 [%rd1], %r1;",
+    "st.relaxed.gpu.global.cg.b32 [%rd1], %r1;",
+    "st.shared.L1::evict_last.b32 [%r2], %r1;",
     "ld.global.f16 %h1, [%rd1];",
     "ld.acquire.global.b32 %r1, [%rd1];",
     "ld.relaxed.b32 %r1, [%rd1];",

@@ -335,6 +335,9 @@ static bool check_form(tsr_decoder *d, const atomic_form *form) {
                             form->noftz ? ".noftz" : "", form->count,
                             tsr_ptx_type_name(form->type));
   }
+  if (form->cache_hint && form->space == TSR_PTX_SPACE_SHARED) {
+    return tsr_decode_error(d, "cache hints need global memory");
+  }
   if (form->count > 1) {
     if (form->space == TSR_PTX_SPACE_SHARED) {
       return tsr_decode_error(d, "vector atomics need '.global'");

@@ -219,6 +219,10 @@ static bool take_type(tsr_decoder *d, memory_form *form) {
                               tsr_ptx_type_name(form->type));
   }
   uint32_t bits = tsr_ptx_type_bits(form->type);
+  if (!tsr_check_modifiers(d, &form->mods, bits * form->count,
+                           form->count > 1)) {
+    return false;
+  }
   if (bits == 128 && !tsr_decode_require(d, 83, 70, 0)) return false;
   if (bits * form->count == 256 && bits >= 32 && bits <= 64) {
     if (form->mods.space != TSR_PTX_SPACE_GLOBAL &&
@@ -251,11 +255,12 @@ static tsr_op *emit_access(tsr_decoder *d, tsr_handler handler,
                            uint32_t src_count) {
   tsr_op *op = tsr_emit(d, handler, op_class, dst_count, src_count);
   if (op == NULL || tsr_emit_address(d, op, 0, address) == NULL) return NULL;
+  bool ordered = tsr_is_ordered(form->mods.semantics);
   op->aux[0] = tsr_ptx_type_bits(form->type) / 8;
   op->aux[1] = form->count;
-  op->aux[2] = form->mods.ordered ? TSR_MEMORY_ORDERED : 0;
-  if (form->mods.ordered && (address->space == TSR_PTX_SPACE_GLOBAL ||
-                             address->space == TSR_PTX_SPACE_NONE)) {
+  op->aux[2] = ordered ? TSR_MEMORY_ORDERED : 0;
+  if (ordered && (address->space == TSR_PTX_SPACE_GLOBAL ||
+                  address->space == TSR_PTX_SPACE_NONE)) {
     op->flags = (uint8_t)(op->flags | TSR_OP_COMMUNICATES);
   }
   return op;
@@ -296,17 +301,19 @@ static bool decode_ld(tsr_decoder *d) {
                                          NULL};
   memory_form form = {0};
   // .mmio.relaxed names two of them: the first in the table wins.
-  if (!tsr_take_semantics(d, semantics, &form.mods.ordered)) return false;
+  if (!tsr_take_semantics(d, semantics, &form.mods.semantics)) return false;
   form.mods.space = tsr_take_space(d, spaces);
-  (void)tsr_mod_one_of(d, cache);
+  int operation = tsr_mod_one_of(d, cache);
+  form.mods.cache_operator = operation >= 0;
   if (tsr_mod(d, "nc") &&
-      (form.mods.space != TSR_PTX_SPACE_GLOBAL || form.mods.ordered)) {
+      (form.mods.space != TSR_PTX_SPACE_GLOBAL || operation >= 3 ||
+       form.mods.semantics != TSR_SEMANTICS_NONE)) {
     return tsr_decode_error(d,
-                            "'.nc' needs '.global' and no '.volatile', "
-                            "'.relaxed' or '.acquire'");
+                            "'.nc' needs '.global', no memory semantics and "
+                            "at most '.ca', '.cg' or '.cs'");
   }
-  tsr_take_cache_hints(d, &form.mods.cache_hint);
-  (void)tsr_mod_one_of(d, prefetch);
+  tsr_take_cache_hints(d, &form.mods);
+  form.mods.prefetch = tsr_mod_one_of(d, prefetch) >= 0;
   return take_type(d, &form) && emit_load(d, &form);
 }
 
@@ -327,10 +334,10 @@ static bool decode_st(tsr_decoder *d) {
       "local",  "param",  "param::func", NULL};
   static const char *const cache[] = {"wb", "cg", "cs", "wt", NULL};
   memory_form form = {0};
-  if (!tsr_take_semantics(d, semantics, &form.mods.ordered)) return false;
+  if (!tsr_take_semantics(d, semantics, &form.mods.semantics)) return false;
   form.mods.space = tsr_take_space(d, spaces);
-  (void)tsr_mod_one_of(d, cache);
-  tsr_take_cache_hints(d, &form.mods.cache_hint);
+  form.mods.cache_operator = tsr_mod_one_of(d, cache) >= 0;
+  tsr_take_cache_hints(d, &form.mods);
   if (!take_type(d, &form)) return false;
   tsr_address address;
   tsr_ref policy;

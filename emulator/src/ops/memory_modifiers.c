@@ -9,15 +9,17 @@ static bool take_scope(tsr_decoder *d) {
 }
 
 bool tsr_take_semantics(tsr_decoder *d, const char *const *known,
-                        bool *out_ordered) {
+                        tsr_semantics *out_semantics) {
   int found = tsr_mod_one_of(d, known);
-  *out_ordered = false;
+  *out_semantics = TSR_SEMANTICS_NONE;
   if (found < 0) return true;
   const char *name = known[found];
-  if (strcmp(name, "weak") == 0) return true;
-  *out_ordered = true;
-  if (strcmp(name, "volatile") == 0) return true;
-  if (strcmp(name, "mmio") != 0) return take_scope(d);
+  *out_semantics = strcmp(name, "weak") == 0       ? TSR_SEMANTICS_WEAK
+                   : strcmp(name, "volatile") == 0 ? TSR_SEMANTICS_VOLATILE
+                   : strcmp(name, "mmio") == 0     ? TSR_SEMANTICS_MMIO
+                                                   : TSR_SEMANTICS_SCOPED;
+  if (*out_semantics == TSR_SEMANTICS_SCOPED) return take_scope(d);
+  if (*out_semantics != TSR_SEMANTICS_MMIO) return true;
   if (!tsr_mod(d, "relaxed") || !tsr_mod(d, "sys")) {
     return tsr_decode_error(d, "'.mmio' needs '.relaxed.sys'");
   }
@@ -44,15 +46,59 @@ tsr_ptx_space tsr_take_space(tsr_decoder *d, const char *const *known) {
   return TSR_PTX_SPACE_NONE;
 }
 
-void tsr_take_cache_hints(tsr_decoder *d, bool *out_hint) {
+void tsr_take_cache_hints(tsr_decoder *d, tsr_memory_modifiers *mods) {
   static const char *const level1[] = {
       "L1::evict_normal", "L1::evict_unchanged", "L1::evict_first",
       "L1::evict_last",   "L1::no_allocate",     NULL};
   static const char *const level2[] = {"L2::evict_normal", "L2::evict_first",
                                        "L2::evict_last", NULL};
-  (void)tsr_mod_one_of(d, level1);
-  (void)tsr_mod_one_of(d, level2);
-  *out_hint = tsr_mod(d, "L2::cache_hint");
+  mods->evict = tsr_mod_one_of(d, level1) >= 0;
+  mods->wide_evict = tsr_mod_one_of(d, level2) >= 0;
+  mods->evict = mods->evict || mods->wide_evict;
+  mods->cache_hint = tsr_mod(d, "L2::cache_hint");
+}
+
+// Volatile and synchronising accesses are to memory that others can see.
+static bool check_semantics(tsr_decoder *d, const tsr_memory_modifiers *mods,
+                            bool vector) {
+  if (!tsr_is_ordered(mods->semantics)) return true;
+  if (mods->space != TSR_PTX_SPACE_NONE &&
+      mods->space != TSR_PTX_SPACE_GLOBAL &&
+      mods->space != TSR_PTX_SPACE_SHARED) {
+    return tsr_decode_error(
+        d, "memory semantics need global, shared or generic memory");
+  }
+  if (mods->semantics == TSR_SEMANTICS_MMIO &&
+      (mods->space == TSR_PTX_SPACE_SHARED || vector)) {
+    return tsr_decode_error(d, "'.mmio' needs a scalar of global memory");
+  }
+  if (mods->cache_operator) {
+    return tsr_decode_error(d,
+                            "cache operators need an access without semantics");
+  }
+  return true;
+}
+
+bool tsr_check_modifiers(tsr_decoder *d, const tsr_memory_modifiers *mods,
+                         uint32_t bits, bool vector) {
+  bool hints = mods->evict || mods->cache_hint;
+  if (!check_semantics(d, mods, vector)) return false;
+  if ((hints || mods->prefetch) && mods->space != TSR_PTX_SPACE_NONE &&
+      mods->space != TSR_PTX_SPACE_GLOBAL) {
+    return tsr_decode_error(d, "cache hints need global memory");
+  }
+  if (hints && mods->semantics == TSR_SEMANTICS_VOLATILE) {
+    return tsr_decode_error(d, "a volatile access takes no cache hints");
+  }
+  if (mods->cache_operator && mods->evict) {
+    return tsr_decode_error(d,
+                            "a cache operator and an eviction priority exclude "
+                            "each other");
+  }
+  if (mods->wide_evict && bits != 256) {
+    return tsr_decode_error(d, "'.L2::evict_*' needs 256 bits at once");
+  }
+  return true;
 }
 
 bool tsr_take_policy(tsr_decoder *d, bool hint, uint32_t index,

@@ -11,20 +11,39 @@ enum {                          // op->aux[2] of loads, stores and atomics
   TSR_MEMORY_ORDERED = 1 << 0,  // volatile, relaxed, acquire, ... : no races
 };
 
+typedef enum tsr_semantics {
+  TSR_SEMANTICS_NONE,  // weak as well, but not written
+  TSR_SEMANTICS_WEAK,
+  TSR_SEMANTICS_VOLATILE,
+  TSR_SEMANTICS_MMIO,
+  TSR_SEMANTICS_SCOPED,  // relaxed, acquire, release
+} tsr_semantics;
+
 typedef struct tsr_memory_modifiers {
   tsr_ptx_space space;  // NONE: generic
-  bool ordered;
-  bool cache_hint;  // a cache-policy operand follows
+  tsr_semantics semantics;
+  bool cache_operator;  // .ca, .cg, ...
+  bool evict;           // .L1::evict_* or .L2::evict_*
+  bool wide_evict;      // .L2::evict_*
+  bool cache_hint;      // a cache-policy operand follows
+  bool prefetch;        // .L2::64B ...
 } tsr_memory_modifiers;
 
+static inline bool tsr_is_ordered(tsr_semantics semantics) {
+  return semantics >= TSR_SEMANTICS_VOLATILE;
+}
 // Takes one of the names in |known| (NULL-terminated) and, where it is
 // ".relaxed" and the like, its scope.
 bool tsr_take_semantics(tsr_decoder *d, const char *const *known,
-                        bool *out_ordered);
+                        tsr_semantics *out_semantics);
 // Takes the state space if it is one of |known| (NULL-terminated names).
 tsr_ptx_space tsr_take_space(tsr_decoder *d, const char *const *known);
-// Takes evict_*, L2::64B and such; |out_hint|: .L2::cache_hint.
-void tsr_take_cache_hints(tsr_decoder *d, bool *out_hint);
+// Takes evict_* and .L2::cache_hint.
+void tsr_take_cache_hints(tsr_decoder *d, tsr_memory_modifiers *mods);
+// Which modifiers do not go together; |bits|: of the whole vector, |vector|:
+// there is one.
+bool tsr_check_modifiers(tsr_decoder *d, const tsr_memory_modifiers *mods,
+                         uint32_t bits, bool vector);
 // The cache-policy operand at |index|, which must be the last one, when |hint|;
 // else there is none. Checks the number of operands.
 bool tsr_take_policy(tsr_decoder *d, bool hint, uint32_t index,
