@@ -281,6 +281,8 @@ static void mistakes(void) {
           "line 5)");
   refused(BODY(".reg .b32 %r<3>;\n.reg .b32 %r2;"),
           "(6,11): error: duplicate definition of '%r2' (first at line 5)");
+  refused(BODY(".reg .b32 %r9;\n.reg .b32 %r<12>;"),
+          "(6,11): error: duplicate definition of '%r9' (first at line 5)");
   refused(BODY(".reg .b32 %p;\n@%p exit;"),
           "(6,2): error: '%p' is not a predicate");
   refused(BODY("@%p exit;"), "(5,2): error: '%p' is not a predicate");

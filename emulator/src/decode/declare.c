@@ -2,6 +2,8 @@
 // The names of a function: registers (also as ranges, %r<10>), variables in
 // local, shared and parameter space, labels. Scopes nest; a label is seen in
 // its whole scope, everything else from its declaration on (PTX ISA 4.4, 5.4).
+#include <stdio.h>
+
 #include "decode/internal.h"
 
 enum { TSR_REGISTER_LIMIT = 1 << 20, TSR_FRAME_LIMIT = 512 * 1024 };
@@ -129,6 +131,23 @@ static bool new_register(tsr_decoder *d, const tsr_ptx_variable *ast) {
   return true;
 }
 
+// Registers declared one by one whose names a range would give again.
+static bool range_is_new(tsr_decoder *d, const tsr_ptx_variable *ast) {
+  char name[128];
+  if (d->plain_registers == 0 || ast->name.size > 100) return true;
+  memcpy(name, ast->name.data, ast->name.size);
+  for (uint32_t i = 0; i < ast->range; ++i) {
+    int digits = snprintf(name + ast->name.size, 16, "%u", i);
+    tsr_ptx_str one = {name, ast->name.size + (uint32_t)digits};
+    const tsr_symbol *other = tsr_symbols_find(&d->symbols, d->scope, one);
+    if (other == NULL) continue;
+    return tsr_decode_error_pos(
+        d, ast->pos, "duplicate definition of '%.*s' (first at line %u)",
+        (int)one.size, one.data, other->pos.line);
+  }
+  return true;
+}
+
 static bool declare_register(tsr_decoder *d, const tsr_ptx_variable *ast) {
   uint32_t count = ast->range == 0 ? 1 : ast->range;
   if (ast->is_array) {
@@ -143,6 +162,8 @@ static bool declare_register(tsr_decoder *d, const tsr_ptx_variable *ast) {
     return tsr_decode_error_pos(d, ast->pos,
                                 "vector registers cannot be a range");
   }
+  if (!range_is_new(d, ast)) return false;
+  d->plain_registers += ast->range == 0;
   uint32_t scope = d->scope | (ast->range > 0 ? UINT32_C(1) << 31 : 0);
   tsr_symbol *symbol =
       add(d, scope, ast->name, ast->pos,

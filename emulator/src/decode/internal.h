@@ -181,6 +181,7 @@ struct tsr_decoder {
   uint32_t variable_count, variable_capacity;
   tsr_register *registers;
   uint32_t register_count, register_capacity;
+  uint32_t plain_registers;  // declared without a range
   tsr_label *labels;
   uint32_t label_count, label_capacity;
 

@@ -131,6 +131,10 @@ bool tsr_need_operands(tsr_decoder *d, uint32_t least, uint32_t most) {
                           d->instruction->opcode.data, wanted, count);
 }
 
+// One that is not there is of a kind that no instruction takes, so that a
+// family that looks before it counts reports a mistake.
 const tsr_ptx_operand *tsr_operand(const tsr_decoder *d, uint32_t index) {
+  static const tsr_ptx_operand missing = {.kind = TSR_PTX_TUPLE};
+  if (index >= d->instruction->operand_count) return &missing;
   return &d->instruction->operands[index];
 }
