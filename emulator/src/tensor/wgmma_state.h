@@ -9,7 +9,6 @@
 #include "tensor/wgmma.h"
 
 enum {
-  TSR_WGMMA_D = 128,       // accumulator registers at most
   TSR_WGMMA_WATCHED = 16,  // groups of registers watched at a time
 };
 
@@ -64,8 +63,7 @@ struct tsr_wgmma {
   uint64_t committed;  // groups closed so far
   bool fenced;         // a wgmma.fence was executed in this block
   uint64_t sequence;   // digest of the instructions issued so far
-  bool ended;
-  uint64_t *busy;  // a bit per register unit of the warp that is in flight
+  uint64_t *busy;      // a bit per register unit of the warp that is in flight
   uint32_t busy_words;
   tsr_wgmma_watched watched[TSR_WGMMA_WATCHED];
   uint32_t watched_count;
