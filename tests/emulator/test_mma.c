@@ -279,6 +279,15 @@ static void test_refused(void) {
       {"h100", "8.7", "sm_90a",
        "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
        "{%f0,%f1,%f2,%f3},{%r0,%r1,%r2},{%r2,%r3},{%f0,%f1,%f2,%f3};"},
+      {"h100", "8.7", "sm_90a",
+       "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+       "{%f0,%f1,%f2,%f3},{%f0,%f1,%f2,%f3},{%f2,%f3},{%f0,%f1,%f2,%f3};"},
+      {"h100", "8.7", "sm_90a",
+       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+       "{%f0,%f1,%f2,%f3},{0,0,0,0},{%r2,%r3},{%f0,%f1,%f2,%f3};"},
+      {"h100", "8.7", "sm_90a",
+       "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+       "{%f0,%f1,%f2,%f3},{%r0,%r1,%r2,%r3},{%r2,%r3},{%r0,%r1,%r2,%r3};"},
   };
   for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); ++i) {
     emu e;

@@ -246,6 +246,34 @@ static void test_group_defects(emu *e, wg_case *w) {
                  "invalid pattern 0x5 for columns 16..19 of row 1");
 }
 
+// fp8 keeps 13 bits below the largest exponent: 2^-9 beside 32 is lost.
+static void test_hardware_model(emu *e, wg_case *w) {
+  for (int hardware = 0; hardware < 2; ++hardware) {
+    set_types(w, &types[4], false);
+    w->n = 8;
+    w->a_registers = true;
+    w->b_at.swizzle = 32;
+    wg_prepare(w, &state);
+    memset(w->a, 0, sizeof(w->a));
+    memset(w->image + WG_B, 0, 8 * 32);
+    for (uint32_t row = 0; row < 64; ++row) {
+      w->a[row][0] = 0x01;  // 2^-9 as e4m3
+      for (uint32_t n = 0; n < 8; ++n) {
+        w->c[row][n] = 0x42000000;  // 32
+        w->d[row][n] = hardware != 0 ? 0x42000000 : 0x42000200;
+      }
+    }
+    for (uint32_t n = 0; n < 8; ++n) {
+      wg_place(w->image, WG_B, &w->b_at, MAT_E5M2, 8, 32, n, 0, 0x3c);  // 1
+    }
+    e->config.accumulate = (tessera_emu_accumulate)hardware;
+    bool same;
+    CHECK(wg_run(e, w, &no_hooks, 128, &same));
+    CHECK(same);
+  }
+  e->config.accumulate = TESSERA_EMU_ACCUMULATE_EXACT;
+}
+
 static void test_refused(void) {
   static const struct {
     const char *version, *target, *text;
@@ -287,6 +315,9 @@ static void test_refused(void) {
        "wgmma.mma_async.sp::ordered_metadata.sync.aligned.m64n8k32.f32.f16.f16 "
        "{%f0,%f1,%f2,%f3}, %d0, %d1, %r1, 1, %p, 1, 1, 0, 0;"},
       {"8.7", "sm_90a", "wgmma.wait_group.sync.aligned %r0;"},
+      {"8.7", "sm_90a",
+       "wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 "
+       "{%f0,%f1,%f2,%f3}, {%f0,%f1,%f2,%f3}, %d1, %p, 1, 1, 0;"},
   };
   for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); ++i) {
     emu e;
@@ -318,6 +349,7 @@ int main(void) {
   test_sizes(&e, w);
   test_base_offset(&e, w);
   test_time(&e, w);
+  test_hardware_model(&e, w);
   test_register_defects(&e, w);
   test_memory_defects(&e, w);
   test_group_defects(&e, w);

@@ -40,11 +40,29 @@ static bool need_vector(tsr_decoder *d, uint32_t index, uint32_t count) {
   return true;
 }
 
+// Packed elements lie in registers of bits or of pairs, never in .f32 ones or
+// in immediates.
+static bool need_packed(tsr_decoder *d, const tsr_ptx_operand *item,
+                        tsr_ptx_type type) {
+  if (type != TSR_PTX_B32 || item->kind == TSR_PTX_SINK) return true;
+  switch (tsr_register_type(d, item)) {
+    case TSR_PTX_B32:
+    case TSR_PTX_U32:
+    case TSR_PTX_S32:
+    case TSR_PTX_F16X2:
+    case TSR_PTX_BF16X2:
+      return true;
+    default:
+      return tsr_decode_error_at(d, item, "a .b32 register expected");
+  }
+}
+
 bool tsr_tensor_sources(tsr_decoder *d, uint32_t index, uint32_t count,
                         tsr_ptx_type type, tsr_ref *refs) {
   if (!need_vector(d, index, count)) return false;
   for (uint32_t i = 0; i < count; ++i) {
-    if (!tsr_source(d, &tsr_operand(d, index)->items[i], type, &refs[i])) {
+    const tsr_ptx_operand *item = &tsr_operand(d, index)->items[i];
+    if (!need_packed(d, item, type) || !tsr_source(d, item, type, &refs[i])) {
       return false;
     }
   }
@@ -55,8 +73,9 @@ bool tsr_tensor_destinations(tsr_decoder *d, uint32_t index, uint32_t count,
                              tsr_ptx_type type, tsr_ref *refs) {
   if (!need_vector(d, index, count)) return false;
   for (uint32_t i = 0; i < count; ++i) {
-    if (!tsr_destination(d, &tsr_operand(d, index)->items[i], type, true,
-                         &refs[i])) {
+    const tsr_ptx_operand *item = &tsr_operand(d, index)->items[i];
+    if (!need_packed(d, item, type) ||
+        !tsr_destination(d, item, type, true, &refs[i])) {
       return false;
     }
   }
