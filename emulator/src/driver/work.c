@@ -127,16 +127,35 @@ static CUresult run_fill(const tsr_work *work, double *out_seconds) {
 
 // --- Kernels ----------------------------------------------------------------
 
-// A failed assertion is a trap with its text.
-static bool is_assertion(uint64_t launch) {
+// Whether the launch's finding of |kind| says |words|: some kinds stand for
+// several of the driver's codes.
+static bool fault_says(const tsr_launch *launch, tessera_emu_finding_kind kind,
+                       const char *words) {
   tessera_emu_finding finding = {.struct_size = sizeof(finding)};
   for (size_t i = 0; tsr_report_get(tsr_the.report, i, &finding); ++i) {
-    if (finding.launch == launch && finding.kind == TESSERA_EMU_TRAP &&
-        strstr(finding.message, "ssertion") != NULL) {
+    if (finding.launch == launch->number && finding.kind == kind &&
+        strstr(finding.message, words) != NULL) {
       return true;
     }
   }
   return false;
+}
+
+static CUresult result_of_illegal(const tsr_launch *launch) {
+  static const struct {
+    const char *words;
+    CUresult result;
+  } kinds[] = {
+      {"calls nest", CUDA_ERROR_HARDWARE_STACK_ERROR},
+      {"call of what is no function", CUDA_ERROR_INVALID_PC},
+      {"not in shared memory", CUDA_ERROR_INVALID_ADDRESS_SPACE},
+  };
+  for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); ++i) {
+    if (fault_says(launch, TESSERA_EMU_ILLEGAL, kinds[i].words)) {
+      return kinds[i].result;
+    }
+  }
+  return CUDA_ERROR_ILLEGAL_INSTRUCTION;
 }
 
 static CUresult result_of_fault(const tsr_launch *launch) {
@@ -147,10 +166,11 @@ static CUresult result_of_fault(const tsr_launch *launch) {
     case TESSERA_EMU_MISALIGNED:
       return CUDA_ERROR_MISALIGNED_ADDRESS;
     case TESSERA_EMU_ILLEGAL:
-      return CUDA_ERROR_ILLEGAL_INSTRUCTION;
+      return result_of_illegal(launch);
     case TESSERA_EMU_TRAP:
-      return is_assertion(launch->number) ? CUDA_ERROR_ASSERT
-                                          : CUDA_ERROR_LAUNCH_FAILED;
+      return fault_says(launch, TESSERA_EMU_TRAP, "assertion failed")
+                 ? CUDA_ERROR_ASSERT
+                 : CUDA_ERROR_LAUNCH_FAILED;
     case TESSERA_EMU_DEADLOCK:  // hardware would wait for ever
     case TESSERA_EMU_TIMEOUT:
       return CUDA_ERROR_LAUNCH_TIMEOUT;
