@@ -88,23 +88,32 @@ static void land(tsr_warp *warp, tsr_copy_record *record, uint32_t lanes,
 
 // --- Arrivals (cp.async.mbarrier.arrive)
 
-// Record |index| is an arrival: what its lanes issued before lands, then they
-// arrive.
-static void arrive(tsr_warp *warp, tsr_copy_queue *queue, uint32_t index,
-                   uint32_t lanes) {
+// Record |index| is an arrival of |lane|: what the lane issued before lands,
+// each copy on the first mbarrier that tracks it; then the lane arrives. Its
+// earlier arrivals have nothing more to wait for, so they come first.
+static void arrive_lane(tsr_warp *warp, tsr_copy_queue *queue, uint32_t index,
+                        uint32_t lane) {
   tsr_block *block = warp->block;
-  tsr_copy_record *record = record_at(queue, index);
-  lanes &= record->waiting;
-  record->waiting &= ~lanes;
-  for (; lanes != 0; lanes &= lanes - 1) {
-    uint32_t lane = (uint32_t)__builtin_ctz(lanes);
+  uint32_t bit = 1u << lane;
+  for (uint32_t i = 0; i <= index; ++i) {
+    tsr_copy_record *record = record_at(queue, i);
+    if (!record->arrive || (record->waiting & bit) == 0) continue;
     uint32_t mbarrier = record->target[lane];
     uint32_t slot = block->async->mbarriers[mbarrier].slot;
-    for (uint32_t i = 0; i < index; ++i) {
-      tsr_copy_record *before = record_at(queue, i);
-      if (!before->arrive) land(warp, before, 1u << lane, slot);
+    for (uint32_t k = 0; k < i; ++k) {
+      tsr_copy_record *before = record_at(queue, k);
+      if (!before->arrive) land(warp, before, bit, slot);
     }
+    record->waiting &= ~bit;
     tsr_mbarrier_async_arrive(block, warp, record->op, lane, mbarrier);
+  }
+}
+
+static void arrive(tsr_warp *warp, tsr_copy_queue *queue, uint32_t index,
+                   uint32_t lanes) {
+  lanes &= record_at(queue, index)->waiting;
+  for (; lanes != 0; lanes &= lanes - 1) {
+    arrive_lane(warp, queue, index, (uint32_t)__builtin_ctz(lanes));
   }
 }
 

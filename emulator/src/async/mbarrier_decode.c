@@ -14,19 +14,6 @@ enum {  // op->aux[0]
 
 // --- Handlers
 
-// init and inval: they write the whole object.
-static bool place_of(tsr_warp *warp, const tsr_op *op, uint32_t lane,
-                     const uint64_t address[TSR_LANES], uint32_t *out_offset) {
-  const tsr_address *where = op->data;
-  if (!tsr_shared_range(warp, op, lane, where->space, address[lane], 8, 8,
-                        out_offset)) {
-    return false;
-  }
-  tsr_race_range(warp->block->race, warp, op, lane, *out_offset, 8,
-                 TSR_ACCESS_STORE, TSR_PROXY_GENERIC);
-  return true;
-}
-
 static tsr_mbarrier *object_of(tsr_warp *warp, const tsr_op *op, uint32_t lane,
                                const uint64_t address[TSR_LANES]) {
   const tsr_address *where = op->data;
@@ -49,14 +36,20 @@ static void tell_race(tsr_warp *warp, const tsr_op *op, uint32_t lane,
 }
 
 static tsr_flow run_init(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
+  const tsr_address *where = op->data;
   uint64_t address[TSR_LANES];
   tsr_address_lanes(warp, op->data, address);
   const uint32_t *count = tsr_src32(warp, op->src[1]);
   for (uint32_t i = 0; i < TSR_LANES; ++i) {
     uint32_t offset;
     if ((mask >> i & 1u) == 0) continue;
-    if (!place_of(warp, op, i, address, &offset) ||
-        !tsr_mbarrier_init(warp, op, i, offset, count[i])) {
+    if (!tsr_shared_range(warp, op, i, where->space, address[i], 8, 8,
+                          &offset)) {
+      return TSR_FLOW_FAULT;
+    }
+    tsr_race_range(warp->block->race, warp, op, i, offset, 8, TSR_ACCESS_STORE,
+                   TSR_PROXY_GENERIC);
+    if (!tsr_mbarrier_init(warp, op, i, offset, count[i])) {
       return TSR_FLOW_FAULT;
     }
     tsr_shared_mark_written(warp->block, offset, 8);
@@ -68,15 +61,12 @@ static tsr_flow run_inval(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
   uint64_t address[TSR_LANES];
   tsr_address_lanes(warp, op->data, address);
   for (uint32_t i = 0; i < TSR_LANES; ++i) {
-    uint32_t offset;
     if ((mask >> i & 1u) == 0) continue;
-    if (!place_of(warp, op, i, address, &offset)) {
-      return TSR_FLOW_FAULT;
-    }
-    tsr_mbarrier *m = tsr_mbarrier_at(warp, op, i, offset);
-    if (m == NULL || !tsr_mbarrier_invalidate(warp, op, i, m)) {
-      return TSR_FLOW_FAULT;
-    }
+    tsr_mbarrier *m = object_of(warp, op, i, address);
+    if (m == NULL) return TSR_FLOW_FAULT;
+    // Whoever comes too late is told; those who came before need no order.
+    tell_race(warp, op, i, mask, m, NULL);
+    if (!tsr_mbarrier_invalidate(warp, op, i, m)) return TSR_FLOW_FAULT;
   }
   return TSR_FLOW_NEXT;
 }
