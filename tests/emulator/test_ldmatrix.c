@@ -184,6 +184,8 @@ static void test_defects(emu *e) {
                  "bar.warp.sync 0xffffffff; setp.lt.u32 %q, %hlane, 30;\n"
                  "@%q ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%o0},[%at];",
                  TESSERA_EMU_DIVERGENCE);
+  expect_finding(e, "ldmatrix.sync.aligned.m8n8.x1.b16 {%o0},[%hout];",
+                 TESSERA_EMU_ILLEGAL);
   expect_finding(e, "stmatrix.sync.aligned.m8n8.x2.shared.b16 [%at+4],{%v,%v};",
                  TESSERA_EMU_MISALIGNED);
 }

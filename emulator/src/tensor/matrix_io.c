@@ -4,6 +4,7 @@
 // 8i + r; register i of lane l holds elements 2 (l % 4) and + 1 of row l / 4,
 // or of column l / 4 with .trans. An access of 16 bytes per lane is served 8
 // lanes at a time, one matrix, and counted so.
+#include "check/report.h"
 #include "memory/access.h"
 #include "tensor/decode_tensor.h"
 
@@ -17,6 +18,23 @@ typedef struct io_form {
 } io_form;
 
 typedef uint16_t matrix[8][8];
+
+// Generic addresses must lie in shared memory (9.7.14.5.15).
+static bool check_shared(tsr_warp *warp, const tsr_op *op,
+                         const tsr_access *access) {
+  for (uint32_t i = 0; i < TSR_LANES; ++i) {
+    uint64_t offset;
+    if ((access->mask >> i & 1) == 0 ||
+        tsr_generic_space(access->address[i], &offset) ==
+            TSR_PTX_SPACE_SHARED) {
+      continue;
+    }
+    tsr_find(warp, op, i, TESSERA_EMU_ILLEGAL, true, access->address[i],
+             "the row of a matrix is not in shared memory");
+    return false;
+  }
+  return true;
+}
 
 // The lanes of |mask| that hold the addresses of |form|'s rows.
 static bool resolve_rows(tsr_warp *warp, const tsr_op *op, uint32_t mask,
@@ -32,6 +50,9 @@ static bool resolve_rows(tsr_warp *warp, const tsr_op *op, uint32_t mask,
                          .mask = mask & rows};
   if (access->mask == 0) return true;
   tsr_address_lanes(warp, form->address, access->address);
+  if (form->space == TSR_PTX_SPACE_NONE && !check_shared(warp, op, access)) {
+    return false;
+  }
   return tsr_access_resolve(warp, op, access);
 }
 
