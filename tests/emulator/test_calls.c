@@ -267,6 +267,51 @@ static void ends(void) {
       "call f, (%i0); add.u32 %o0, %i0, 1;", in, expected);
 }
 
+// Two halves of a warp in different functions at once: each turn waits for the
+// other half, so neither may touch the other's registers, which are of other
+// widths.
+static void two_functions(void) {
+  uint64_t in[32], expected[32];
+  for (uint64_t i = 0; i < 32; ++i) {
+    in[i] = i * 77777;
+    uint64_t wide = in[i];
+    for (uint64_t k = 1; k <= 9; ++k) {
+      wide = i < 16 ? wide * wide + k : (uint32_t)(wide * 5 + k);
+    }
+    expected[i] = i < 16 ? wide >> 32 : wide;
+  }
+  static const char wait[] =
+      "st.volatile.shared.u32 [%s], %%k;\n"
+      "W: ld.volatile.shared.u32 %%v, [%s]; setp.lt.u32 %%p, %%v, %%k;\n"
+      "@%%p bra W; add.u32 %%k, %%k, 1; setp.le.u32 %%p, %%k, 9;\n"
+      "@%%p bra L;\n";
+  char first[512], second[512], headers[4096];
+  (void)snprintf(first, sizeof(first), wait, "one", "two");
+  (void)snprintf(second, sizeof(second), wait, "two", "one");
+  (void)snprintf(
+      headers, sizeof(headers),
+      ".shared .u32 one, two;\n"
+      ".func (.param .b32 r) f(.param .b32 x) {\n"
+      ".reg .b64 %%a, %%b; .reg .b32 %%k, %%v; .reg .pred %%p;\n"
+      "ld.param.u32 %%a, [x]; mov.u32 %%k, 1;\n"
+      "L: cvt.u64.u32 %%b, %%k; mad.lo.u64 %%a, %%a, %%a, %%b;\n%s"
+      "shr.u64 %%a, %%a, 32; cvt.u32.u64 %%v, %%a; st.param.b32 [r], %%v;\n"
+      "ret; }\n"
+      ".func (.param .b32 r) g(.param .b32 x) {\n"
+      ".reg .b32 %%a, %%c, %%d, %%k, %%v; .reg .pred %%p, %%q;\n"
+      "ld.param.u32 %%a, [x]; mov.u32 %%k, 1; mov.u32 %%c, 5;\n"
+      "L: mad.lo.u32 %%a, %%a, %%c, %%k;\n%s"
+      "st.param.b32 [r], %%a; ret; }\n",
+      first, second);
+  lanes_are(headers,
+            ".reg .pred %p; .reg .b32 %l; mov.u32 %l, %laneid;\n"
+            "setp.lt.u32 %p, %l, 16;\nst.shared.u32 [one], 0;\n"
+            "st.shared.u32 [two], 0; bar.warp.sync -1;\n"
+            "@%p bra A; call (%o0), g, (%i0); bra B;\n"
+            "A: call (%o0), f, (%i0);\nB:",
+            in, expected);
+}
+
 static void system_functions(void) {
   const char *assert_text =
       ".global .b8 m[4] = {120, 62, 48, 0};\n"
@@ -292,6 +337,7 @@ static void all(void) {
   branch_table();
   loops();
   ends();
+  two_functions();
   system_functions();
 }
 
