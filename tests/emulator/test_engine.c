@@ -168,6 +168,17 @@ static void check_watchdog(void) {
   CHECK(emu_found(&e, TESSERA_EMU_TIMEOUT));
   CHECK_EQ(e.launch.fault, TESSERA_EMU_TIMEOUT);
   CHECK(e.launch.profile.warp_instructions < 400000);
+  // Many small blocks count together.
+  emu_must_load(&e, HEAD
+                ".visible .entry small() {\n.reg .b64 %d;\n"
+                "add.u64 %d, %d, 1;\nret;\n}\n");
+  dims.grid[0] = 100000;
+  CHECK(!emu_launch(&e, "small", dims, NULL, 0));
+  CHECK_EQ(e.launch.fault, TESSERA_EMU_TIMEOUT);
+  CHECK(e.launch.profile.blocks < 60000);
+  dims.grid[0] = 40000;
+  CHECK(emu_launch(&e, "small", dims, NULL, 0));
+  CHECK_EQ(e.launch.profile.blocks, 40000);
   emu_fini(&e);
 }
 
@@ -196,6 +207,43 @@ static void check_patience(void) {
   // At h100's clock, 5 ms are some 10^7 cycles, most of them slept.
   CHECK(out[1] > 5000000 && out[1] > e.launch.profile.warp_instructions);
   emu_fini(&e);
+}
+
+// Findings, their messages, counts and order are the seed's alone.
+static void check_same_findings(void) {
+  char first[4096] = "";
+  uint64_t counts[4] = {0};
+  for (int round = 0; round < 6; ++round) {
+    emu e;
+    emu_init(&e, "h100");
+    e.config.threads = round == 0 ? 1 : 4;
+    e.config.seed = 5;
+    emu_must_load(
+        &e, HEAD
+        ".shared .align 4 .b32 s[32];\n"
+        ".visible .entry racy(.param .u64 p) {\n"
+        ".reg .b32 %r<6>;\n.reg .b64 %d<3>;\n"
+        "ld.param.u64 %d0, [p];\nmov.u32 %r0, %tid.x;\n"
+        "and.b32 %r1, %r0, 31;\nshl.b32 %r1, %r1, 2;\nmov.u32 %r2, s;\n"
+        "add.u32 %r1, %r1, %r2;\n"
+        "ld.shared.u32 %r3, [%r1];\n"  // of nobody, or of the other warp
+        "st.shared.u32 [%r1], %r0;\n"
+        "ld.global.u32 %r4, [%d0];\n"  // never written
+        "ret;\n}\n");
+    uint64_t args[1] = {emu_upload(&e, NULL, 4)};
+    emu_dims dims = {.grid = {50, 1, 1}, .block = {96, 1, 1}};
+    CHECK(!emu_launch(&e, "racy", dims, args, 1));
+    tessera_emu_finding finding = {.struct_size = sizeof(finding)};
+    for (size_t i = 0; i < 4 && tsr_report_get(e.report, i, &finding); ++i) {
+      if (round == 0) counts[i] = finding.count;
+      CHECK_EQ(finding.count, counts[i]);
+    }
+    if (round == 0)
+      (void)snprintf(first, sizeof(first), "%s", emu_findings(&e));
+    CHECK_STR(emu_findings(&e), first);
+    emu_fini(&e);
+  }
+  CHECK(strstr(first, "race") != NULL);
 }
 
 static void check_calls(void) {
@@ -271,6 +319,7 @@ int main(void) {
   check_spin_across_blocks();
   check_watchdog();
   check_patience();
+  check_same_findings();
   check_calls();
   check_residency();
   check_refusals();

@@ -63,7 +63,7 @@ typedef struct tsr_context {
   uint64_t changes;   // last seen of tsr_context_changes
   uint64_t retried;   // |changes| at which everything parked was tried again
   uint64_t foreign;   // changes made by other blocks of an interleaved launch
-  uint64_t charged;   // block.clock already told to the watchdog
+  uint64_t charged;   // instructions already told to the watchdog
   uint64_t slept;     // part of block.clock that passed in nanosleep
   bool grid_open;     // griddepcontrol.wait lets pass
   bool live, stuck;
@@ -105,6 +105,8 @@ void tsr_context_end(tsr_context *context);
 bool tsr_context_run(tsr_context *context, uint64_t slices);
 // A number that changes when memory that a poll may look at has changed.
 uint64_t tsr_context_changes(const tsr_context *context);
+// Tells the launch's watchdog what was executed; |warp| is who is blamed.
+void tsr_context_charge(tsr_context *context, tsr_warp *warp);
 // Recomputes |ready|, |sleeping| and |parked| of |warp|.
 void tsr_context_refresh(tsr_context *context, const tsr_warp *warp);
 

@@ -49,12 +49,11 @@ static void notice_changes(tsr_context *context) {
   wake(context, context->parked, TSR_WAIT_RETRY, UINT64_MAX);
 }
 
-// Tells the launch's watchdog what was executed.
-static void charge(tsr_context *context, tsr_warp *warp) {
-  tsr_block *block = &context->block;
-  tsr_launch *launch = block->launch;
-  uint64_t more = block->clock - context->charged;
-  context->charged = block->clock;
+void tsr_context_charge(tsr_context *context, tsr_warp *warp) {
+  tsr_launch *launch = context->block.launch;
+  uint64_t executed = context->block.clock - context->slept;
+  uint64_t more = executed - context->charged;
+  context->charged = executed;
   uint64_t all = __atomic_add_fetch(&context->engine->instructions, more,
                                     __ATOMIC_RELAXED);
   if (all <= launch->config.watchdog || tsr_launch_failed(launch)) return;
@@ -122,7 +121,9 @@ static void turn(tsr_context *context, uint32_t warps) {
   notice_changes(context);
   if (context->vain != 0) land_for_polls(context);
   tsr_context_watch(context, warp, block->clock - before);
-  if (block->clock - context->charged >= CHARGE_EVERY) charge(context, warp);
+  if (block->clock - context->slept - context->charged >= CHARGE_EVERY) {
+    tsr_context_charge(context, warp);
+  }
 }
 
 bool tsr_context_run(tsr_context *context, uint64_t slices) {
