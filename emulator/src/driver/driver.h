@@ -378,6 +378,9 @@ void tsr_stream_disown(const tsr_thread *thread);
 CUresult tsr_stream_enqueue(CUstream stream, tsr_work *work,
                             tsr_operation **out_operation);
 void tsr_operation_release(tsr_operation *operation);  // NULL is ignored
+// It is done, or never will be: lets go of what it holds and of the queue's
+// reference. (An event that it records holds it in turn.)
+void tsr_operation_finish(tsr_operation *operation);
 
 // executor.c
 // Runs until |operation| is done.

@@ -38,6 +38,20 @@ void tsr_operation_release(tsr_operation *operation) {
   tsr_free(operation);
 }
 
+void tsr_operation_finish(tsr_operation *operation) {
+  operation->done = true;
+  operation->stream = NULL;
+  for (uint32_t i = 0; i < operation->after_count; ++i) {
+    tsr_operation_release(operation->after[i]);
+  }
+  tsr_free(operation->after);
+  operation->after = NULL;
+  operation->after_count = 0;
+  tsr_work_release(operation->work);
+  operation->work = NULL;
+  tsr_operation_release(operation);
+}
+
 static const tsr_operation *undone(const tsr_operation *operation) {
   for (uint32_t i = 0; i < operation->after_count; ++i) {
     if (!operation->after[i]->done) return operation->after[i];
@@ -73,20 +87,10 @@ static void finish_head(CUstream stream, double time) {
   tsr_operation *head = stream->head;
   stream->time = time;
   head->end = time;
-  head->done = true;
-  head->stream = NULL;
   stream->head = head->next;
   if (stream->head == NULL) stream->tail = NULL;
   --stream->pending;
-  for (uint32_t i = 0; i < head->after_count; ++i) {
-    tsr_operation_release(head->after[i]);
-  }
-  tsr_free(head->after);
-  head->after = NULL;
-  head->after_count = 0;
-  tsr_work_release(head->work);
-  head->work = NULL;
-  tsr_operation_release(head);
+  tsr_operation_finish(head);
   if (stream->zombie && stream->head == NULL) tsr_stream_free(stream);
 }
 

@@ -35,10 +35,9 @@ void tsr_stream_free(CUstream stream) {
   while (stream->head != NULL) {  // of a context that goes away
     tsr_operation *head = stream->head;
     stream->head = head->next;
-    head->done = true;
-    head->stream = NULL;
-    tsr_operation_release(head);
+    tsr_operation_finish(head);
   }
+  tsr_free(stream->nodes);
   tsr_free(stream);
 }
 
