@@ -408,6 +408,76 @@ static void test_arrivals(emu *e) {
   }
 }
 
+// Two stages with an mbarrier each, then |waits|, then the neighbour's bytes of
+// both are added.
+static bool run_stages(emu *e, const char *waits, uint32_t *out_wrong) {
+  char text[4096];
+  (void)snprintf(
+      text, sizeof(text),
+      HEADER
+      ".visible .entry stages(.param .u64 pin, .param .u64 pout) {\n"
+      ".reg .b64 %%in, %%out, %%o;\n.reg .b32 %%t, %%d, %%x, %%m, %%v, %%w;\n"
+      ".reg .pred %%p, %%q;\n"
+      ".shared .align 16 .b8 buf[512];\n.shared .align 8 .b64 bar[2];\n"
+      "ld.param.u64 %%in, [pin];\nld.param.u64 %%out, [pout];\n"
+      "mov.u32 %%t, %%tid.x;\nmul.wide.u32 %%o, %%t, 4;\n"
+      "add.u64 %%in, %%in, %%o;\nadd.u64 %%out, %%out, %%o;\n"
+      "mov.u32 %%d, buf;\nmov.u32 %%m, bar;\nxor.b32 %%x, %%t, 45;\n"
+      "mad.lo.u32 %%x, %%x, 4, %%d;\nmad.lo.u32 %%d, %%t, 4, %%d;\n"
+      "setp.eq.u32 %%p, %%t, 0;\n"
+      "@%%p mbarrier.init.shared.b64 [%%m], 64;\n"
+      "@%%p mbarrier.init.shared.b64 [%%m+8], 64;\nbar.sync 0;\n"
+      "cp.async.ca.shared.global [%%d], [%%in], 4;\n"
+      "cp.async.mbarrier.arrive.noinc.shared.b64 [%%m];\n"
+      "cp.async.ca.shared.global [%%d+256], [%%in+256], 4;\n"
+      "cp.async.mbarrier.arrive.noinc.shared.b64 [%%m+8];\n%s\n"
+      "ld.shared.u32 %%v, [%%x];\nld.shared.u32 %%w, [%%x+256];\n"
+      "mad.lo.u32 %%v, %%w, 3, %%v;\nst.global.u32 [%%out], %%v;\nret;\n}\n",
+      waits);
+  uint32_t in[128], out[64];
+  for (uint32_t i = 0; i < 128; ++i) in[i] = i * 2654435761u + 1;
+  tsr_report_clear(e->report);  // it keeps 256 findings
+  emu_must_load(e, text);
+  uint64_t args[2] = {emu_upload(e, in, sizeof(in)),
+                      emu_upload(e, NULL, sizeof(out))};
+  bool clean = emu_launch(e, "stages", (emu_dims){.block = {64}}, args, 2);
+  emu_download(e, out, args[1], sizeof(out));
+  *out_wrong = 0;
+  for (uint32_t t = 0; t < 64; ++t) {
+    *out_wrong += out[t] != in[t ^ 45] + in[64 + (t ^ 45)] * 3;
+  }
+  (void)tsr_heap_free(e->heap, args[0]);
+  (void)tsr_heap_free(e->heap, args[1]);
+  return clean;
+}
+
+#define FIRST                                                \
+  "w0:\nmbarrier.test_wait.parity.shared.b64 %q, [%m], 0;\n" \
+  "@!%q bra w0;\n"
+#define SECOND                                                 \
+  "w1:\nmbarrier.test_wait.parity.shared.b64 %q, [%m+8], 0;\n" \
+  "@!%q bra w1;\n"
+
+static void test_stages(emu *e) {
+  // The second tracks the copies of the first as well, not the other way.
+  static const char *const enough[] = {FIRST SECOND, SECOND FIRST, SECOND};
+  for (uint64_t seed = 0; seed < SEEDS; ++seed) {
+    for (size_t t = 0; t < 3; ++t) {
+      uint32_t wrong;
+      e->config.seed = seed;
+      e->config.time = times[t];
+      for (size_t k = 0; k < 3; ++k) {
+        bool clean = run_stages(e, enough[k], &wrong);
+        CHECK(clean && wrong == 0);
+        if (!clean) fprintf(stderr, "stages %zu: %s", k, emu_findings(e));
+      }
+      CHECK(!run_stages(e, FIRST, &wrong));
+      CHECK(emu_found(e, TESSERA_EMU_IN_FLIGHT) ||
+            emu_found(e, TESSERA_EMU_RACE));
+    }
+  }
+}
+
 int main(void) {
   emu e;
   emu_init(&e, "h100");
@@ -417,6 +487,7 @@ int main(void) {
   test_pipeline(&e);
   test_defects(&e);
   test_arrivals(&e);
+  test_stages(&e);
   emu_fini(&e);
   return test_finish();
 }

@@ -39,6 +39,7 @@ void tsr_async_reset(tsr_async *async, tsr_block *block) {
     tsr_copy_queue *queue = &async->queues[w];
     queue->head = queue->count = 0;
     memset(queue->committed, 0, sizeof(queue->committed));
+    memset(queue->arrived, 0, sizeof(queue->arrived));
   }
   memset(
       async->bulk_committed, 0,

@@ -105,6 +105,11 @@ static void arrive_lane(tsr_warp *warp, tsr_copy_queue *queue, uint32_t index,
       if (!before->arrive) land(warp, before, bit, slot);
     }
     record->waiting &= ~bit;
+    uint32_t last = queue->arrived[lane];
+    if (last != 0 && last != slot + 1) {
+      tsr_race_mbarrier_follow(block->race, last - 1, slot);
+    }
+    queue->arrived[lane] = slot + 1;
     tsr_mbarrier_async_arrive(block, warp, record->op, lane, mbarrier);
   }
 }

@@ -61,7 +61,9 @@ static bool find_sources(tsr_warp *warp, const tsr_op *op, uint32_t mask,
   }
   if (access.mask != 0) {
     if (!tsr_access_resolve(warp, op, &access)) return false;
-    tsr_count_global(&warp->profile->copy, &access);
+    if (warp->block->launch->config.profile != 0) {
+      tsr_count_global(&warp->profile->copy, &access);
+    }
   }
   for (uint32_t i = 0; i < TSR_LANES; ++i) {
     record->source[i] = access.host[i];

@@ -73,6 +73,7 @@ typedef struct tsr_copy_queue {  // of a warp; in order of issue
   tsr_copy_record *records;      // a ring
   uint32_t capacity, head, count;
   uint32_t committed[TSR_LANES];  // groups
+  uint32_t arrived[TSR_LANES];    // slot + 1 of the last arrival; 0: none
 } tsr_copy_queue;
 
 // --- Bulk operations (9.7.9.25.4)

@@ -56,6 +56,9 @@ void tsr_race_mbarrier_init(tsr_race *race, uint32_t slot);
 void tsr_race_mbarrier_arrive(tsr_race *race, tsr_warp *warp, uint32_t slot);
 // The phase in progress completed: what was released into it can be acquired.
 void tsr_race_mbarrier_complete(tsr_race *race, uint32_t slot);
+// The phase in progress of |to| carries what copies completed on |from| so far:
+// cp.async.mbarrier.arrive tracks all earlier copies of its thread.
+void tsr_race_mbarrier_follow(tsr_race *race, uint32_t from, uint32_t to);
 // |warp| saw a completed phase.
 void tsr_race_mbarrier_observe(tsr_race *race, tsr_warp *warp, uint32_t slot);
 

@@ -97,6 +97,20 @@ void tsr_race_mbarrier_arrive(tsr_race *race, tsr_warp *warp, uint32_t slot) {
   (void)tsr_race_tick(race, warp->index);
 }
 
+void tsr_race_mbarrier_follow(tsr_race *race, uint32_t from, uint32_t to) {
+  if (race == NULL) return;
+  from = clamp_slot(from);
+  const tsr_race_mbarrier *source = &race->mbarriers[from];
+  uint32_t *seen = race->mbarriers[clamp_slot(to)].pending.seen;
+  for (uint32_t i = TSR_RACE_WARPS; i < TSR_RACE_COMPONENTS; ++i) {
+    if (seen[i] < source->pending.seen[i]) seen[i] = source->pending.seen[i];
+    if (seen[i] < source->complete.seen[i]) seen[i] = source->complete.seen[i];
+  }
+  // Also those of its phase in progress.
+  uint32_t *own = &seen[TSR_RACE_WARPS + from];
+  if (*own < source->clock + 1) *own = source->clock + 1;
+}
+
 void tsr_race_mbarrier_complete(tsr_race *race, uint32_t slot) {
   if (race == NULL) return;
   slot = clamp_slot(slot);
