@@ -47,11 +47,9 @@ static bool named(tsr_ptx_str string, const char *text) {
 
 static const tsr_ptx_variable *variable(const parsed *p, uint32_t index) {
   static const tsr_ptx_variable none;
-  if (p->module == NULL || index >= p->module->variable_count) {
-    CHECK(!"a variable");
-    return &none;
-  }
-  return &p->module->variables[index];
+  bool there = p->module != NULL && index < p->module->variable_count;
+  CHECK(there);
+  return there ? &p->module->variables[index] : &none;
 }
 
 // --- What is understood -----------------------------------------------------
@@ -213,8 +211,9 @@ static void check_functions(void) {
         ".entry r .reqntid 32, 4, 2 { exit; }\n"
         ".func twin();\n.alias twin, helper;\n");
   CHECK_STR(errors(&p), "");
-  if (p.module == NULL || p.module->function_count != 5) {
-    CHECK(!"five functions");
+  bool five = p.module != NULL && p.module->function_count == 5;
+  CHECK(five);
+  if (!five) {
     fini(&p);
     return;
   }
@@ -350,6 +349,12 @@ static void check_operands(void) {
       {"0d3FF0000000000000", TSR_PTX_FLOAT64, "", UINT64_C(0x3ff0000000000000),
        0, false, 0},
       {"-2.5e-1", TSR_PTX_FLOAT64, "", UINT64_C(0xbfd0000000000000), 0, false,
+       0},
+      {".5", TSR_PTX_FLOAT64, "", UINT64_C(0x3fe0000000000000), 0, false, 0},
+      {"5.", TSR_PTX_FLOAT64, "", UINT64_C(0x4014000000000000), 0, false, 0},
+      {"1.e2", TSR_PTX_FLOAT64, "", UINT64_C(0x4059000000000000), 0, false, 0},
+      {"1E2", TSR_PTX_FLOAT64, "", UINT64_C(0x4059000000000000), 0, false, 0},
+      {".25e+2", TSR_PTX_FLOAT64, "", UINT64_C(0x4039000000000000), 0, false,
        0},
       {"[a]", TSR_PTX_ADDRESS, "a", 0, 0, false, 0},
       {"[%rd1+-8]", TSR_PTX_ADDRESS, "%rd1", (uint64_t)-8, 0, false, 0},
@@ -543,6 +548,13 @@ static const mistake mistakes[] = {
     {BODY("mov.b64 %d1, {%r1, %r2;"),
      "ptx(5,23): error: expected '}' after '%r2', found ';'\n"},
     {BODY("mov.u32 %r1, 08;"), "ptx(5,14): error: not a number: '08'\n"},
+    {BODY("mov.u32 %r1, 7u;"), "ptx(5,14): error: not a number: '7u'\n"},
+    {BODY("mov.f32 %f1, 1.e;"),
+     "ptx(5,15): error: expected ';' after '1', found '.e'\n"},
+    {BODY("mov.f32 %f1, .5x;"),
+     "ptx(5,14): error: expected an operand, found '.5x'\n"},
+    {BODY("mov.u32 %r1, a[1];"),
+     "ptx(5,15): error: expected ';' after 'a', found '['\n"},
     {BODY("mov.u32 %r1, 0x;"),
      "ptx(5,14): error: a number without digits: '0x'\n"},
     {BODY("mov.u32 %r1, 12ab;"), "ptx(5,14): error: not a number: '12ab'\n"},

@@ -111,7 +111,7 @@ static const char *lex_integer(const tsr_ptx_lexer *lexer, const char *p,
   token->value = value;
   token->is_unsigned = value > INT64_MAX;
   if (p == start) fail(token, "a number without digits");
-  if (p < lexer->end && (*p == 'U' || *p == 'u')) {
+  if (p < lexer->end && *p == 'U') {
     token->is_unsigned = true;
     ++p;
   }
@@ -136,25 +136,32 @@ static const char *lex_float_bits(const tsr_ptx_lexer *lexer, const char *p,
   return word_end(p, lexer->end);
 }
 
+// The end of "e+10"; |p| when there is no exponent.
+static const char *exponent_end(const char *p, const char *end) {
+  const char *q = p + 1;
+  if (p >= end || (*p != 'e' && *p != 'E')) return p;
+  if (q < end && (*q == '+' || *q == '-')) ++q;
+  if (q >= end || !is_digit(*q)) return p;
+  while (q < end && is_digit(*q)) ++q;
+  return q;
+}
+
 // The end of a decimal literal with a point or an exponent; |start| when what
-// is there is an integer.
+// is there is an integer or no number.
 static const char *decimal_float_end(const char *start, const char *end) {
   const char *p = start;
   bool is_float = false;
   while (p < end && is_digit(*p)) ++p;
-  if (p < end && *p == '.' && !(p + 1 < end && is_letter(p[1]))) {
-    is_float = true;
+  bool point = p < end && *p == '.';
+  // "1.x" is no float, but "1.e5" is one.
+  if (point &&
+      (p + 1 == end || !is_letter(p[1]) || exponent_end(p + 1, end) != p + 1)) {
+    is_float = p > start || (p + 1 < end && is_digit(p[1]));
     for (++p; p < end && is_digit(*p);) ++p;
   }
-  if (p < end && (*p == 'e' || *p == 'E')) {
-    const char *q = p + 1;
-    if (q < end && (*q == '+' || *q == '-')) ++q;
-    if (q < end && is_digit(*q)) {
-      is_float = true;
-      for (p = q; p < end && is_digit(*p);) ++p;
-    }
-  }
-  return is_float ? p : start;
+  const char *behind = exponent_end(p, end);
+  is_float |= behind != p && p > start;
+  return is_float ? behind : start;
 }
 
 static const char *lex_decimal_float(const tsr_ptx_lexer *lexer,
@@ -251,6 +258,11 @@ static const char *lex_token(const tsr_ptx_lexer *lexer, const char *p,
     return word_end(p + 1, lexer->end);
   }
   if (is_digit(*p)) return lex_number(lexer, p, token);
+  if (*p == '.' && more && is_digit(p[1])) {  // .5, but not .1d
+    const char *end = decimal_float_end(p, lexer->end);
+    bool is_float = end == lexer->end || !is_word(*end);
+    if (is_float) return lex_decimal_float(lexer, p, end, token);
+  }
   if (*p == '.' && more && is_word(p[1])) return lex_dotted(lexer, p, token);
   if (*p == '"') return lex_string(lexer, p, token);
   return lex_mark(lexer, p, token);

@@ -231,7 +231,8 @@ static bool parse_version(tsr_ptx_parser *p) {
   }
   tsr_ptx_advance(p);
   tsr_ptx_str text = p->token.text;
-  if (p->token.kind != TSR_PTX_TOKEN_FLOAT64 || text.size != 3) {
+  if (p->token.kind != TSR_PTX_TOKEN_FLOAT64 || text.size != 3 ||
+      text.data[1] != '.') {
     return tsr_ptx_expected(p, "a version such as '8.5'");
   }
   uint32_t major = (uint32_t)(text.data[0] - '0');
