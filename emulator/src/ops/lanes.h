@@ -48,8 +48,7 @@ TSR_LANE uint64_t tsr_double_bits(double value) {
   return bits;
 }
 
-// --- f32
-// -----------------------------------------------------------------------
+// --- f32 ---------------------------------------------------------------------
 
 #define TSR_SIGN32 0x80000000u
 #define TSR_SIGN64 UINT64_C(0x8000000000000000)
@@ -122,8 +121,7 @@ TSR_LANE uint32_t tsr_f32_odd_from_double(double value) {
   return bits | (back < value || back > value ? 1u : 0u);
 }
 
-// --- f64
-// -----------------------------------------------------------------------
+// --- f64 ---------------------------------------------------------------------
 
 TSR_LANE bool tsr_f64_is_nan(uint64_t bits) {
   return (bits & ~TSR_SIGN64) > UINT64_C(0x7ff0000000000000);
@@ -138,8 +136,7 @@ TSR_LANE uint64_t tsr_f64_finish(uint64_t bits, uint64_t x, uint64_t y,
   nan = tsr_f64_is_nan(x) ? x | quiet : nan;
   return tsr_f64_is_nan(bits) ? nan : bits;
 }
-// --- f16, bf16
-// ----------------------------------------------------------------
+// --- f16, bf16 ---------------------------------------------------------------
 
 TSR_LANE uint32_t tsr_f16_to_f32(uint32_t half) {
   uint32_t sign = (half & 0x8000u) << 16;
