@@ -4,6 +4,8 @@
 // managed memory comes from the host and is made known to every device.
 #include "base/memory.h"
 
+#include <unistd.h>
+
 #include "driver/driver.h"
 
 // --- Records ----------------------------------------------------------------
@@ -241,6 +243,12 @@ static CUresult register_range(tsr_memory record) {
   return CUDA_SUCCESS;
 }
 
+// What the machine has: more would be given, and fail when it is touched.
+static bool exceeds_machine(size_t size) {
+  long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0 && size / (size_t)page >= (size_t)pages;
+}
+
 static CUresult allocate_host(size_t size, tsr_memory_kind kind, uint32_t flags,
                               uint64_t *out_address) {
   CUcontext context;
@@ -248,7 +256,9 @@ static CUresult allocate_host(size_t size, tsr_memory_kind kind, uint32_t flags,
   if (result == CUDA_SUCCESS) result = tsr_capture_forbid();
   if (result != CUDA_SUCCESS) return result;
   if (size == 0) return CUDA_ERROR_INVALID_VALUE;
-  if (!reserve_record()) return CUDA_ERROR_OUT_OF_MEMORY;
+  if (exceeds_machine(size) || !reserve_record()) {
+    return CUDA_ERROR_OUT_OF_MEMORY;
+  }
   void *host = tsr_aligned_alloc(4096, size);
   if (host == NULL) return CUDA_ERROR_OUT_OF_MEMORY;
   memset(host, 0, size);
