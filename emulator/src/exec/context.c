@@ -76,7 +76,8 @@ static bool allocate_checks(tsr_context *context) {
   tsr_block *block = &context->block;
   const tsr_launch *launch = block->launch;
   if ((launch->config.checks & TESSERA_EMU_CHECK_RACE) != 0) {
-    block->race = tsr_race_create(block);  // NULL: not written yet
+    block->race = tsr_race_create(block);
+    if (block->race == NULL) return false;
   }
   block->async = tsr_async_create(block);
   return block->async != NULL;
