@@ -291,7 +291,8 @@ static void test_reductions(emu *e) {
 // --- A map among the parameters ---------------------------------------------
 
 // As nvcc passes a __grid_constant__ CUtensorMap: the map is the parameter.
-static bool launch_with_map(emu *e, const unsigned char *map, uint64_t out) {
+static tsr_status launch_with_map(emu *e, const unsigned char *map,
+                                  uint64_t out) {
   const tsr_kernel *kernel = tsr_program_kernel(e->program, "direct");
   unsigned char params[192] = {0};
   CHECK_EQ(kernel->param_count, 2);
@@ -311,10 +312,26 @@ static bool launch_with_map(emu *e, const unsigned char *map, uint64_t out) {
                            .heap = e->heap,
                            .report = e->report};
   tsr_error error = {0};
-  CHECK_EQ(tsr_engine_run(&e->launch, &error), TSR_OK);
+  tsr_status status = tsr_engine_run(&e->launch, &error);
   e->launch.params = NULL;
-  return e->launch.fault == 0 &&
-         tsr_report_count_launch(e->report, e->launches) == 0;
+  return status;
+}
+
+// Each allocation of a launch fails once: an error or a finding, no crash.
+static void check_no_memory(emu *e, const unsigned char *map, uint64_t out) {
+  e->config.threads = 1;
+  uint64_t nth = 1;
+  for (; nth < 200; ++nth) {
+    tsr_report_clear(e->report);
+    (void)tsr_memory_fail_at(nth);
+    tsr_status status = launch_with_map(e, map, out);
+    bool told = status == TSR_OUT_OF_MEMORY || e->launch.fault != 0 ||
+                tsr_report_count(e->report) > 0;
+    if (tsr_memory_fail_at(0) < nth) break;  // none was left to fail
+    CHECK(told);
+    if (!told) fprintf(stderr, "allocation %u\n", (unsigned)nth);
+  }
+  CHECK(nth > 5 && nth < 200);
 }
 
 static void test_parameter(emu *e) {
@@ -344,11 +361,13 @@ static void test_parameter(emu *e) {
       "mad.lo.u32 %b, %t, 4, %b;\nld.shared.u32 %v, [%b];\n"
       "mul.wide.u32 %o, %t, 4;\nadd.u64 %out, %out, %o;\n"
       "st.global.u32 [%out], %v;\nret;\n}\n");
-  bool clean = launch_with_map(e, map, result);
-  CHECK(clean);
-  if (!clean) fprintf(stderr, "parameter: %s", emu_findings(e));
+  tsr_report_clear(e->report);
+  CHECK_EQ(launch_with_map(e, map, result), TSR_OK);
+  CHECK(e->launch.fault == 0 && tsr_report_count(e->report) == 0);
+  if (e->launch.fault != 0) fprintf(stderr, "parameter: %s", emu_findings(e));
   emu_download(e, out, result, sizeof(out));
   for (uint32_t i = 0; i < 32; ++i) CHECK_EQ(out[i], (i + 7) * 3);
+  check_no_memory(e, map, result);
   (void)tsr_heap_free(e->heap, address);
   (void)tsr_heap_free(e->heap, result);
 }
