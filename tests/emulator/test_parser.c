@@ -430,6 +430,8 @@ static const mistake mistakes[] = {
      "ptx(1,10): error: PTX version 9.1 is not supported; 8.0 to 9.0 are\n"},
     {".version 8\n.target sm_90",
      "ptx(1,10): error: expected a version such as '8.5', found '8'\n"},
+    {".version 9e1\n.target sm_90",
+     "ptx(1,10): error: expected a version such as '8.5', found '9e1'\n"},
     {".version 8.0",
      "ptx(1,13): error: expected '.target' after '.version', found the end of "
      "the text\n"},
