@@ -152,7 +152,15 @@ static inline uint64_t insert(uint64_t field, uint64_t value, uint32_t start,
     tsr_put##W(warp, op->dst[0], mask, out);                                 \
     return TSR_FLOW_NEXT;                                                    \
   }
-DEFINE_BFE(u32, 32, false)
+// The most common one, short enough to vectorise.
+static inline uint32_t extract_u32(uint32_t value, uint32_t start,
+                                   uint32_t length) {
+  start &= 0xff;
+  length &= 0xff;
+  uint32_t field = start > 31 ? 0 : value >> (start & 31);
+  return field & (length > 31 ? UINT32_MAX : (1u << (length & 31)) - 1);
+}
+TSR_TERNARY(TSR_CLONES, bfe_u32, 32, 32, uint32_t, extract_u32(a, b, c))
 DEFINE_BFE(s32, 32, true)
 DEFINE_BFE(u64, 64, false)
 DEFINE_BFE(s64, 64, true)

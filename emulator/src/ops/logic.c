@@ -214,11 +214,13 @@ static inline uint64_t joined(uint32_t a, uint32_t b) {
   return (uint64_t)b << 32 | a;
 }
 #define AT_MOST_32(n) ((n) > 32 ? 32 : (n))
-TSR_TERNARY(, shf_l_wrap, 32, 32, uint32_t, joined(a, b) << (c & 31) >> 32)
-TSR_TERNARY(, shf_r_wrap, 32, 32, uint32_t, joined(a, b) >> (c & 31))
-TSR_TERNARY(, shf_l_clamp, 32, 32, uint32_t,
+TSR_TERNARY(TSR_CLONES, shf_l_wrap, 32, 32, uint32_t,
+            joined(a, b) << (c & 31) >> 32)
+TSR_TERNARY(TSR_CLONES, shf_r_wrap, 32, 32, uint32_t, joined(a, b) >> (c & 31))
+TSR_TERNARY(TSR_CLONES, shf_l_clamp, 32, 32, uint32_t,
             joined(a, b) << AT_MOST_32(c) >> 32)
-TSR_TERNARY(, shf_r_clamp, 32, 32, uint32_t, joined(a, b) >> AT_MOST_32(c))
+TSR_TERNARY(TSR_CLONES, shf_r_clamp, 32, 32, uint32_t,
+            joined(a, b) >> AT_MOST_32(c))
 
 static bool decode_shf(tsr_decoder *d) {
   static const char *const directions[] = {"l", "r", NULL};
@@ -238,29 +240,28 @@ static bool decode_shf(tsr_decoder *d) {
 // --- prmt (9.7.9.7) ---------------------------------------------------------
 
 // Each nibble of |selector| names a byte of b:a; its top bit asks for that
-// byte's sign in all eight bits.
+// byte's sign in all eight bits. Without branches, so that it vectorises.
 static inline uint32_t permute(uint32_t a, uint32_t b, uint32_t selector) {
   uint64_t bytes = joined(a, b);
   uint32_t result = 0;
   for (uint32_t i = 0; i < 4; ++i) {
-    uint32_t nibble = selector >> (4 * i) & 15u;
+    uint32_t nibble = selector >> (4 * i);
     uint32_t byte = (uint32_t)(bytes >> (8 * (nibble & 7))) & 0xff;
-    if (nibble > 7) byte = (byte & 0x80) != 0 ? 0xff : 0;
-    result |= byte << (8 * i);
+    uint32_t sign = (0u - (byte >> 7)) & 0xff;
+    result |= ((nibble & 8) != 0 ? sign : byte) << (8 * i);
   }
   return result;
 }
+TSR_TERNARY(TSR_CLONES, prmt, 32, 32, uint32_t, permute(a, b, c))
 
-// aux[1] != 0: the selectors for c = 0, 1, 2, 3 are imm's four parts.
-static tsr_flow run_prmt(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
+// The selectors for c = 0, 1, 2, 3 are imm's four parts.
+static tsr_flow prmt_mode(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
   const uint32_t *a = tsr_src32(warp, op->src[0]);
   const uint32_t *b = tsr_src32(warp, op->src[1]);
   const uint32_t *c = tsr_src32(warp, op->src[2]);
   uint32_t out[TSR_LANES];
   for (uint32_t i = 0; i < TSR_LANES; ++i) {
-    uint32_t selector =
-        op->aux[1] == 0 ? c[i] : (uint32_t)(op->imm >> (16 * (c[i] & 3)));
-    out[i] = permute(a[i], b[i], selector);
+    out[i] = permute(a[i], b[i], (uint32_t)(op->imm >> (16 * (c[i] & 3))));
   }
   tsr_put32(warp, op->dst[0], mask, out);
   return TSR_FLOW_NEXT;
@@ -284,11 +285,11 @@ static bool decode_prmt(tsr_decoder *d) {
     if (!tsr_source(d, tsr_operand(d, i + 1), type, &from[i])) return false;
   }
   if (!tsr_destination(d, tsr_operand(d, 0), type, false, &to)) return false;
-  tsr_op *op = tsr_emit(d, run_prmt, TESSERA_EMU_CLASS_INTEGER, 1, 3);
+  tsr_op *op =
+      tsr_emit(d, mode < 0 ? prmt : prmt_mode, TESSERA_EMU_CLASS_INTEGER, 1, 3);
   if (op == NULL) return false;
   op->dst[0] = to;
   for (uint32_t i = 0; i < 3; ++i) op->src[i] = from[i];
-  op->aux[1] = mode >= 0;
   if (mode >= 0) op->imm = selectors[mode];
   return true;
 }
