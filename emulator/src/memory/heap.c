@@ -4,7 +4,7 @@
 // because each thread remembers its last hits. The bitmap of written bytes is
 // reserved in parallel, a bit at the same distance from its start as the byte
 // has from the heap's. Pages come from the system when they are touched.
-#define _GNU_SOURCE  // memfd_create, MAP_FIXED_NOREPLACE
+#define _GNU_SOURCE  // memfd_create, MAP_FIXED_NOREPLACE, MADV_HUGEPAGE
 #include "memory/heap.h"
 
 #include <inttypes.h>
@@ -25,9 +25,11 @@
 #define HINT_STEP UINT64_C(0x010000000000)
 // From this size on, memory is filled by mapping a file of 0xff bytes: a page
 // costs nothing until it is written.
-#define LAZY_SIZE (UINT64_C(64) << 20)
+#define LAZY_SIZE (UINT64_C(256) << 20)
 #define PATTERN_SIZE (UINT64_C(16) << 20)
 #define COMMIT_STEP (UINT64_C(32) << 20)
+// From this size on, large pages are asked for: a hundredth of the faults.
+#define LARGE_SIZE (UINT64_C(8) << 20)
 // Ranges from this size on go back to the system when they are freed.
 #define RELEASE_SIZE (UINT64_C(1) << 20)
 
@@ -218,9 +220,10 @@ static void fill_lazily(tsr_heap *heap, unsigned char *start, uint64_t size) {
 }
 
 static void fill(tsr_heap *heap, unsigned char *start, uint64_t size) {
-  unsigned char *pages;
-  uint64_t pages_size;
-  if (size < LAZY_SIZE || !whole_pages(start, size, &pages, &pages_size)) {
+  unsigned char *pages = NULL;
+  uint64_t pages_size = 0;
+  if (!whole_pages(start, size, &pages, &pages_size) || size < LAZY_SIZE) {
+    if (size >= LARGE_SIZE) (void)madvise(pages, pages_size, MADV_HUGEPAGE);
     memset(start, 0xff, size);
     return;
   }
