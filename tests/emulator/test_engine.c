@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine: blocks and their places, calls, communication between blocks,
 // the same results however blocks are spread, the watchdog, virtual time.
+#include "base/memory.h"
 #include "exec/devices.h"
 #include "harness.h"
 
@@ -311,7 +312,44 @@ static void check_refusals(void) {
   emu_fini(&e);
 }
 
+// Every allocation of a launch fails once: an error, and all is given back.
+static void check_memory(tessera_emu_parallel parallel) {
+  emu e;
+  emu_init(&e, "h100");
+  emu_must_load(&e, places);
+  uint64_t args[1] = {emu_upload(&e, NULL, 4 * 64)};
+  uint32_t refused = 0;
+  tsr_status status = TSR_OUT_OF_MEMORY;
+  for (uint64_t nth = 1; nth < 200 && status != TSR_OK; ++nth) {
+    tsr_launch launch = {.kernel = tsr_program_kernel(e.program, "places"),
+                         .device = e.device,
+                         .config = e.config,
+                         .number = nth,
+                         .grid = {1, 1, 1},
+                         .block = {64, 1, 1},
+                         .threads = 64,
+                         .warps = 2,
+                         .params = (const unsigned char *)args,
+                         .params_size = 8,
+                         .heap = e.heap,
+                         .report = e.report};
+    launch.config.parallel = parallel;
+    launch.config.threads = 1;
+    tsr_error error = {0};
+    (void)tsr_memory_fail_at(nth);
+    status = tsr_engine_run(&launch, &error);
+    (void)tsr_memory_fail_at(0);
+    CHECK(status == TSR_OK || status == TSR_OUT_OF_MEMORY);
+    refused += status != TSR_OK;
+  }
+  CHECK_EQ(status, TSR_OK);
+  CHECK(refused > 10);
+  emu_fini(&e);
+}
+
 int main(void) {
+  check_memory(TESSERA_EMU_PARALLEL_AUTO);
+  check_memory(TESSERA_EMU_PARALLEL_NEVER);
   check_places(TESSERA_EMU_PARALLEL_AUTO, 1);
   check_places(TESSERA_EMU_PARALLEL_AUTO, 4);
   check_places(TESSERA_EMU_PARALLEL_NEVER, 1);
