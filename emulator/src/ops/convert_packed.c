@@ -57,19 +57,20 @@ static tsr_flow convert_pair(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
   tsr_put32(warp, op->dst[0], mask, out);
   return TSR_FLOW_NEXT;
 }
-static tsr_flow convert_tf32(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
-  tsr_convert convert = {.to = TSR_PTX_TF32,
-                         .from = TSR_PTX_F32,
-                         .round = (tsr_round)op->aux[1],
-                         .flags = op->aux[0]};
-  const uint32_t *a = tsr_src32(warp, op->src[0]);
-  uint32_t out[TSR_LANES];
-  for (uint32_t i = 0; i < TSR_LANES; ++i) {
-    out[i] = (uint32_t)tsr_convert_value(a[i], &convert);
-  }
-  tsr_put32(warp, op->dst[0], mask, out);
-  return TSR_FLOW_NEXT;
+// f32 with its last 13 bits rounded away; carries into the exponent are right,
+// up to infinity.
+TSR_LANE uint32_t tf32_lane(uint32_t bits, tsr_round round, uint32_t flags) {
+  uint32_t sign = bits & TSR_SIGN32, size = bits & ~TSR_SIGN32;
+  uint32_t even = 0xfffu + (size >> 13 & 1);
+  uint32_t up = round == TSR_ROUND_AWAY ? 0x1000u : even;
+  uint32_t kept = (size + (round == TSR_ROUND_ZERO ? 0 : up)) & ~0x1fffu;
+  bool most = (kept >= 0x7f800000u) & ((flags & TSR_FLOAT_SATFINITE) != 0);
+  bool clear = (sign != 0) & ((flags & TSR_FLOAT_RELU) != 0);
+  uint32_t result = clear ? 0 : sign | (most ? 0x7f7fe000u : kept);
+  return size > 0x7f800000u ? TSR_NAN_F32 : result;
 }
+TSR_HANDLER_32(convert_tf32, 1,
+               tf32_lane(a[i], (tsr_round)op->aux[1], op->aux[0]))
 
 // --- Decoding ---------------------------------------------------------------
 

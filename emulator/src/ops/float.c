@@ -191,7 +191,7 @@ TSR_LANE int64_t f64_key(uint64_t bits) {
 TSR_LANE uint64_t f64_least(uint64_t x, uint64_t y, bool greatest) {
   bool x_nan = tsr_f64_is_nan(x), y_nan = tsr_f64_is_nan(y);
   bool first = greatest ? f64_key(x) > f64_key(y) : f64_key(x) < f64_key(y);
-  uint64_t result = (first || y_nan) && !x_nan ? x : y;
+  uint64_t result = ((first | y_nan) & !x_nan) ? x : y;
   return tsr_f64_finish(result, x, y, x);
 }
 TSR_HANDLER_64(f64_min, 2, f64_least(a[i], b[i], false))

@@ -45,8 +45,9 @@ TSR_LANE uint32_t odd_sum_f32(float a, float b) {
   float error = (a - (sum - b_part)) + (b - b_part);
   uint32_t bits = tsr_float_bits(sum);
   bool outward = (error > 0) == (sum > 0);
-  bool change = (error > 0 || error < 0) && (bits & 1) == 0;
-  return bits + (change ? (outward ? 1u : 0xffffffffu) : 0);
+  bool change = ((error > 0) | (error < 0)) & ((bits & 1) == 0);
+  uint32_t step = outward ? 1u : 0xffffffffu;
+  return bits + (change ? step : 0);
 }
 TSR_LANE uint32_t half_fma(uint32_t x, uint32_t y, uint32_t z, half_mode mode) {
   float a = half_in(x, mode), b = half_in(y, mode), c = half_in(z, mode);
@@ -57,8 +58,9 @@ TSR_LANE uint32_t half_fma(uint32_t x, uint32_t y, uint32_t z, half_mode mode) {
   } else {
     bits = odd_sum_f32(a * b, c);  // the product is exact
   }
-  bool oob = (x & 0x7fffu) == TSR_NAN_OOB16 || (y & 0x7fffu) == TSR_NAN_OOB16;
-  bool clear = oob && (mode.flags & TSR_FLOAT_OOB) != 0;
+  bool oob =
+      ((x & 0x7fffu) == TSR_NAN_OOB16) | ((y & 0x7fffu) == TSR_NAN_OOB16);
+  bool clear = oob & ((mode.flags & TSR_FLOAT_OOB) != 0);
   return clear ? 0 : half_out(bits, mode);
 }
 
@@ -78,9 +80,9 @@ TSR_LANE uint32_t half_least(uint32_t x, uint32_t y, half_mode mode,
   bool x_nan = tsr_half_is_nan(x, mode.brain);
   bool y_nan = tsr_half_is_nan(y, mode.brain);
   bool first = greatest ? half_key(x) > half_key(y) : half_key(x) < half_key(y);
-  uint32_t result = (first || y_nan) && !x_nan ? x : y;
-  bool nan = (x_nan && y_nan) ||
-             ((x_nan || y_nan) && (mode.flags & TSR_FLOAT_NAN) != 0);
+  uint32_t result = ((first | y_nan) & !x_nan) ? x : y;
+  bool nan =
+      (x_nan & y_nan) | ((x_nan | y_nan) & ((mode.flags & TSR_FLOAT_NAN) != 0));
   return nan ? TSR_NAN_F16 : result | sign;
 }
 TSR_LANE uint32_t half_min(uint32_t x, uint32_t y, uint32_t z, half_mode mode) {

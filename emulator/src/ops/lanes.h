@@ -81,7 +81,7 @@ TSR_LANE double tsr_odd_sum(double a, double b) {
   double error = (a - (sum - b_part)) + (b - b_part);
   uint64_t bits = tsr_double_bits(sum);
   bool outward = (error > 0) == (sum > 0);
-  bool change = (error > 0 || error < 0) && (bits & 1) == 0;
+  bool change = ((error > 0) | (error < 0)) & ((bits & 1) == 0);
   uint64_t step = outward ? 1 : UINT64_MAX;
   return tsr_double(bits + (change ? step : 0));
 }
@@ -94,13 +94,12 @@ TSR_LANE uint32_t tsr_f32_from_double(double value, tsr_round round) {
   double back = (double)nearest;
   bool negative = (bits & TSR_SIGN32) != 0;
   bool too_high = back > value, too_low = back < value;
-  bool down = too_high && (round == TSR_ROUND_DOWN ||
-                           (round == TSR_ROUND_ZERO && !negative));
-  bool up = too_low &&
-            (round == TSR_ROUND_UP || (round == TSR_ROUND_ZERO && negative));
-  uint32_t outward = 1, inward = 0xffffffffu;
-  bits += down ? (negative ? outward : inward) : 0;
-  bits += up ? (negative ? inward : outward) : 0;
+  // No short-circuits: they would be branches.
+  bool zero = round == TSR_ROUND_ZERO;
+  bool down = too_high & ((round == TSR_ROUND_DOWN) | (zero & !negative));
+  bool up = too_low & ((round == TSR_ROUND_UP) | (zero & negative));
+  uint32_t step = down == negative ? 1u : 0xffffffffu;  // outward, inward
+  bits += down | up ? step : 0;
   return bits;
 }
 
@@ -111,7 +110,7 @@ TSR_LANE uint32_t tsr_f32_directed_sum(double x, double y, tsr_round round) {
   uint32_t bits = tsr_f32_from_double(sum, round);
   uint64_t signs = tsr_double_bits(x) ^ tsr_double_bits(y);
   bool negative_zero =
-      sum == 0 && round == TSR_ROUND_DOWN && (signs & TSR_SIGN64) != 0;
+      (sum == 0) & (round == TSR_ROUND_DOWN) & ((signs & TSR_SIGN64) != 0);
   return negative_zero ? TSR_SIGN32 : bits;
 }
 // |value|, exact or rounded to odd, rounded to odd.
@@ -140,11 +139,13 @@ TSR_LANE uint64_t tsr_f64_finish(uint64_t bits, uint64_t x, uint64_t y,
 
 TSR_LANE uint32_t tsr_f16_to_f32(uint32_t half) {
   uint32_t sign = (half & 0x8000u) << 16;
-  uint32_t bits = (half & 0x7fffu) << 13;
-  // Scaling by 2^112 moves the exponent's bias and normalises subnormals.
-  uint32_t scaled = tsr_float_bits(tsr_float(bits) * 0x1p112f);
-  bool top = (half & 0x7c00u) == 0x7c00u;
-  return sign | (top ? bits | 0x7f800000u : scaled);
+  uint32_t exponent = half & 0x7c00u;
+  uint32_t normal = ((half & 0x7fffu) << 13) + ((127u - 15) << 23);
+  uint32_t top = normal + ((127u - 15) << 23);
+  // Not by scaling a subnormal f32, which processors are slow at.
+  float fraction = (float)(int32_t)(half & 0x3ffu) * 0x1p-24f;
+  uint32_t bits = exponent == 0 ? tsr_float_bits(fraction) : normal;
+  return sign | (exponent == 0x7c00u ? top : bits);
 }
 // To nearest even. NaN becomes the canonical one.
 TSR_LANE uint32_t tsr_f32_to_f16(uint32_t bits) {

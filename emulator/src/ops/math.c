@@ -101,8 +101,18 @@ TSR_LANE double exp2_series(double x) {
   double shifted = x + TO_INTEGER;
   uint64_t whole = tsr_double_bits(shifted) - tsr_double_bits(TO_INTEGER);
   double f = x - (shifted - TO_INTEGER);
+  // Written out: an inner loop would keep the outer one from being vector code.
   double sum = c[10];
-  for (int k = 9; k >= 0; --k) sum = sum * f + c[k];
+  sum = sum * f + c[9];
+  sum = sum * f + c[8];
+  sum = sum * f + c[7];
+  sum = sum * f + c[6];
+  sum = sum * f + c[5];
+  sum = sum * f + c[4];
+  sum = sum * f + c[3];
+  sum = sum * f + c[2];
+  sum = sum * f + c[1];
+  sum = sum * f + c[0];
   return sum * tsr_double((whole + 1023) << 52);
 }
 
@@ -116,7 +126,13 @@ TSR_LANE double log2_series(double x) {
   double whole = tsr_double((UINT64_C(0x433) << 52) + exponent) - 0x1p52 - 2048;
   double t = (m - 1) / (m + 1), z = t * t;
   double sum = 1.0 / 15;
-  for (int k = 13; k >= 1; k -= 2) sum = sum * z + 1.0 / k;
+  sum = sum * z + 1.0 / 13;
+  sum = sum * z + 1.0 / 11;
+  sum = sum * z + 1.0 / 9;
+  sum = sum * z + 1.0 / 7;
+  sum = sum * z + 1.0 / 5;
+  sum = sum * z + 1.0 / 3;
+  sum = sum * z + 1;
   return whole + t * (sum * 0x1.71547652b82fep+1);  // 2 / ln 2
 }
 
