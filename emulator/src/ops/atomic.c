@@ -209,9 +209,9 @@ static void update_lanes(const tsr_warp *warp, const tsr_op *op,
     if (act.verb == ATOMIC_CAS) {
       act.swap = lane_of(warp, op->src[2], size, i);
     }
-    unsigned char *host = access->host[i] + (size_t)k * size;
-    out[i] = update(host, size, &act);
-    changed |= memcmp(host, &out[i], size) != 0;
+    out[i] = update(access->host[i] + (size_t)k * size, size, &act);
+    // From the values: another thread may change memory by now.
+    changed |= ((combine(&act, out[i]) ^ out[i]) << (64 - 8 * size)) != 0;
   }
   warp->block->progress += changed;
 }
