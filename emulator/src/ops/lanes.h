@@ -99,7 +99,7 @@ TSR_LANE uint32_t tsr_f32_from_double(double value, tsr_round round) {
   bool down = too_high & ((round == TSR_ROUND_DOWN) | (zero & !negative));
   bool up = too_low & ((round == TSR_ROUND_UP) | (zero & negative));
   uint32_t step = down == negative ? 1u : 0xffffffffu;  // outward, inward
-  bits += down | up ? step : 0;
+  bits += (down | up) ? step : 0;
   return bits;
 }
 
