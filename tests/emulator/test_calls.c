@@ -312,6 +312,29 @@ static void two_functions(void) {
             in, expected);
 }
 
+// bar.warp.sync at two places: who comes first must wait, also where its split
+// could run on.
+static void warp_sync_apart(void) {
+  uint64_t in[32], expected[32];
+  for (uint64_t i = 0; i < 32; ++i) {
+    in[i] = i * 3 + 1;
+    expected[i] = (i ^ 31) * 3 + 1;
+  }
+  for (e.config.seed = 0; e.config.seed < 20; ++e.config.seed) {
+    lanes_are(".shared .u32 s[32];\n",
+              ".reg .pred %p; .reg .b32 %l, %a, %b; mov.u32 %l, %laneid;\n"
+              "shl.b32 %a, %l, 2; xor.b32 %b, %a, 124; mov.u32 %l, s;\n"
+              "add.u32 %a, %a, %l; add.u32 %b, %b, %l;\n"
+              "setp.lt.u32 %p, %i0, 49; @%p bra A;\n"
+              "st.shared.u32 [%a], %i0; bar.warp.sync -1;\n"
+              "ld.shared.u32 %o0, [%b]; bra B;\n"
+              "A: st.shared.u32 [%a], %i0; bar.warp.sync -1;\n"
+              "ld.shared.u32 %o0, [%b];\nB:",
+              in, expected);
+  }
+  e.config.seed = 0;
+}
+
 static void system_functions(void) {
   const char *assert_text =
       ".global .b8 m[4] = {120, 62, 48, 0};\n"
@@ -338,6 +361,7 @@ static void all(void) {
   loops();
   ends();
   two_functions();
+  warp_sync_apart();
   system_functions();
 }
 

@@ -283,7 +283,10 @@ tsr_flow tsr_barrier_warp(tsr_warp *warp, const tsr_op *op, uint32_t mask,
     bool rest = group != warp->active;
     uint32_t pc = warp->pc;
     tsr_split_park(warp, group, pc + 1, TSR_WAIT_WARP, named);
-    if (!rest) return TSR_FLOW_JUMP;
+    if (!rest) {
+      warp->limit = 0;  // the split waits: it must not run on
+      return TSR_FLOW_JUMP;
+    }
     warp->pc = pc;
     warp->limit = 0;
   }
