@@ -119,6 +119,8 @@ void tsr_split_save(tsr_warp *warp);
 // Takes |lanes| out of the running split into one of their own at |pc|.
 tsr_split *tsr_split_fork(tsr_warp *warp, uint32_t lanes, uint32_t pc);
 void tsr_split_remove(tsr_warp *warp, tsr_split *split);
+// Joins the splits that are at the same place. Not while one is loaded.
+void tsr_split_merge(tsr_warp *warp);
 // Joins splits that met and loads the one to run; false when all wait.
 bool tsr_split_choose(tsr_warp *warp);
 // The lanes of |mask| wait (RETRY: at this operation; else behind it).

@@ -75,7 +75,7 @@ static bool joins(const tsr_split *split) {
   return split->wait == TSR_WAIT_NONE || split->wait == TSR_WAIT_CONVERGE;
 }
 
-static void merge(tsr_warp *warp) {
+void tsr_split_merge(tsr_warp *warp) {
   for (uint32_t i = 0; i + 1 < warp->split_count; ++i) {
     tsr_split *a = &warp->splits[i];
     if (!joins(a)) continue;
@@ -118,7 +118,7 @@ enum {
 
 bool tsr_split_choose(tsr_warp *warp) {
   warp->current = NULL;
-  if (warp->split_count > 1) merge(warp);
+  if (warp->split_count > 1) tsr_split_merge(warp);
   tsr_split *first = NULL;
   uint32_t runnable = 0;
   for (uint32_t i = 0; i < warp->split_count; ++i) {

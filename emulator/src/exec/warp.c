@@ -135,6 +135,9 @@ tsr_flow tsr_warp_run(tsr_context *context, tsr_warp *warp, uint32_t quantum) {
     if (tsr_launch_failed(launch)) break;
   }
   warp->current = NULL;
+  // Splits that now wait for each other at one place must not wait on: with
+  // none of them ready the warp would not be looked at again.
+  if (warp->split_count > 1) tsr_split_merge(warp);
   warp->instructions += context->block.clock - before;
   context->profile.thread_instructions += run.threads;
   return flow;
