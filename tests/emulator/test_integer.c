@@ -122,7 +122,8 @@ REFERENCE(mad_carry_high, (uint32_t)((a * b + (c << 32 | d)) >> 32))
 REFERENCE(mad_carry_high_s,
           (uint32_t)((s32(a) * (int128)s32(b) + (int128)(c << 32 | d)) >> 32))
 REFERENCE(carry_out, (a + b) >> 32)
-REFERENCE(borrow_out, a < b)
+REFERENCE(no_borrow, a >= b)
+REFERENCE(sub_after_add, (uint32_t)(a - b - 1 + ((a + b) >> 32)))
 
 static const lane_case carries[] = {
     {"add.cc.u64 %o0, %i0, %i1; addc.u64 %o1, %i2, %i3;", "dddd", "dd",
@@ -133,10 +134,13 @@ static const lane_case carries[] = {
      borrow_64_high},
     {".reg .b32 %t; add.cc.u32 %t, %i0, %i1; addc.u32 %o0, 0, 0;", "rr", "r",
      carry_out, NULL},
-    // The borrow goes on through a second subtraction.
+    // The flag goes on through a second subtraction; it is set where there was
+    // no borrow (ptxas' code for sm_90; nvcc's 128-bit division needs it).
     {".reg .b32 %t; sub.cc.u32 %t, %i0, %i1; subc.cc.u32 %t, 0, 0;"
      "addc.u32 %o0, 0, 0;",
-     "rr", "r", borrow_out, NULL},
+     "rr", "r", no_borrow, NULL},
+    {".reg .b32 %t; add.cc.u32 %t, %i0, %i1; subc.u32 %o0, %i0, %i1;", "rr",
+     "r", sub_after_add, NULL},
     {"mad.lo.cc.u32 %o0, %i0, %i1, %i3; madc.hi.u32 %o1, %i0, %i1, %i2;",
      "rrrr", "rr", mad_carry_low, mad_carry_high},
     {"mad.lo.cc.s32 %o0, %i0, %i1, %i3; madc.hi.cc.s32 %o1, %i0, %i1, %i2;",

@@ -160,6 +160,46 @@ static void test_lanes_of_a_warp(void) {
   CHECK(silent());
 }
 
+// Lane 0 stores |value| to the word that |memory| stands for.
+static void store_value(uint32_t w, uint32_t line, uint32_t value,
+                        uint32_t *memory) {
+  static uint32_t registers[TSR_LANES];
+  static const tsr_ref element = 0;
+  tsr_access access = {.kind = TSR_ACCESS_STORE,
+                       .size = 4,
+                       .mask = 1,
+                       .elements = &element,
+                       .element_size = 4};
+  access.address[0] = AT;
+  access.host[0] = (unsigned char *)memory;
+  registers[0] = value;
+  warps[w].base[0] = (unsigned char *)registers;
+  op.line = line;
+  tsr_race_access(race, &warps[w], &op, &access);
+  *memory = value;
+}
+
+static void test_equal_values(void) {
+  uint32_t word = 0;
+  begin();  // all raise one flag
+  store_value(0, 1, 7, &word);
+  store_value(1, 1, 7, &word);
+  store_value(2, 2, 7, &word);
+  CHECK(silent());
+  load(3, 3, 0);  // and one looks at it too early
+  CHECK(found(TESSERA_EMU_RACE));
+
+  begin();
+  store_value(0, 1, 7, &word);
+  store_value(1, 1, 8, &word);
+  CHECK(found(TESSERA_EMU_RACE));
+
+  begin();  // somebody may still read what was there
+  load(0, 1, 0);
+  store_value(1, 2, 8, &word);
+  CHECK(found(TESSERA_EMU_RACE));
+}
+
 static void test_bytes(void) {
   begin();  // neighbours in a word do not meet
   lanes(0, 1, TSR_ACCESS_STORE, TSR_ALL_LANES, 0, 4, 2, false);
@@ -314,6 +354,7 @@ static void test_proxies(void) {
 int main(void) {
   test_barriers();
   test_lanes_of_a_warp();
+  test_equal_values();
   test_bytes();
   test_atomics();
   test_mbarriers();

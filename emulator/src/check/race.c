@@ -172,9 +172,10 @@ typedef struct visit {
   uint32_t lane;
   uint32_t line;
   bool writes;
-  bool relaxed;       // atomic, volatile, relaxed
-  bool asynchronous;  // through the async proxy
-  bool converged;     // all lanes of the warp take part at once
+  bool relaxed;              // atomic, volatile, relaxed
+  bool asynchronous;         // through the async proxy
+  bool converged;            // all lanes of the warp take part at once
+  const tsr_access *access;  // NULL: one range
 } visit;
 
 // A lane beyond TSR_LANES stands for the whole warp acting as one.
@@ -239,6 +240,22 @@ static void check_flight(const visit *v, const tsr_race_cell *cell,
   }
 }
 
+// Whether a store leaves all of the lane's bytes as they are. Many threads
+// writing one value to one place is common, and harmless in whatever order.
+static bool changes_nothing(const visit *v) {
+  const tsr_access *access = v->access;
+  if (access == NULL || access->elements == NULL) return false;
+  size_t size = access->element_size, stride = size < 4 ? 4 : size;
+  const unsigned char *host = access->host[v->lane];
+  for (uint32_t k = 0; k * size < access->size; ++k) {
+    const unsigned char *from = tsr_unit(v->warp->base, access->elements[k]);
+    if (memcmp(host + k * size, from + v->lane * stride, size) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // Against the last write.
 static void check_write(const visit *v, const tsr_race_cell *cell,
                         uint32_t offset) {
@@ -246,6 +263,8 @@ static void check_write(const visit *v, const tsr_race_cell *cell,
   if (who == 0 || cell->copying != 0) return;
   if (v->relaxed && (cell->write_flags & TSR_RACE_ATOMIC) != 0) return;
   if (!ordered(v, who, cell->write_lane, cell->write_clock)) {
+    bool same = (cell->write_flags & TSR_RACE_ASYNC) == 0 && changes_nothing(v);
+    if (same) return;
     conflict(v, offset, "the write by", who, cell->write_lane,
              cell->write_line);
     return;
@@ -388,6 +407,7 @@ void tsr_race_access(tsr_race *race, tsr_warp *warp, const tsr_op *op,
   bool atomic = access->kind == TSR_ACCESS_ATOMIC;
   visit v = visit_of(race, warp, op, 0, access->kind != TSR_ACCESS_LOAD,
                      access->proxy);
+  v.access = access;
   v.relaxed = atomic || access->ordered;
   v.converged = op != NULL && (op->flags & TSR_OP_CONVERGED) != 0;
   for (uint32_t rest = access->mask; rest != 0; rest &= rest - 1) {

@@ -35,7 +35,11 @@ typedef struct tsr_access {
   bool ordered;    // volatile, acquire, release, relaxed: never a data race
   bool uncounted;  // the caller counts traffic itself
   uint32_t mask;   // lanes that take part
-  uint64_t address[TSR_LANES];     // as the program has them, in |space|
+  uint64_t address[TSR_LANES];  // as the program has them, in |space|
+  // Of st: the registers of what is stored, |element_size| bytes of each; NULL
+  // for all others. Writing what is there already does not race with writes.
+  const tsr_ref *elements;
+  uint32_t element_size;
   unsigned char *host[TSR_LANES];  // out: where the bytes are
   tsr_access_shape shape;          // out
 } tsr_access;

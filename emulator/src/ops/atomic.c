@@ -176,6 +176,7 @@ static bool resolve(tsr_warp *warp, const tsr_op *op, uint32_t mask,
   access->align = access->size;
   access->ordered = true;
   access->uncounted = false;
+  access->elements = NULL;
   access->mask = mask;
   tsr_address_lanes(warp, address, access->address);
   return tsr_access_resolve(warp, op, access);

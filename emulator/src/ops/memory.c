@@ -19,6 +19,8 @@ static bool resolve(tsr_warp *warp, const tsr_op *op, uint32_t mask,
   access->align = access->size;
   access->ordered = (op->aux[2] & TSR_MEMORY_ORDERED) != 0;
   access->uncounted = false;
+  access->elements = kind == TSR_ACCESS_STORE ? &op->src[1] : NULL;
+  access->element_size = op->aux[0];
   access->mask = mask;
   tsr_address_lanes(warp, address, access->address);
   return tsr_access_resolve(warp, op, access);
