@@ -301,14 +301,14 @@ static void one_round(fake *f) {
   tsr_access asked = access;
   tsr_report_clear(f->report);
   f->launch.number += 1;
-  f->launch.fault = 0;
+  f->launch.failure = 0;
   bool fine = tsr_access_resolve(&f->warp, &op, &access);
   CHECK(fine == (v.fatal == 0));
   CHECK_EQ(access.space, asked.space);
   seen[v.fatal != 0 ? v.fatal : v.unwritten ? 30 : 31] += 1;
   if (v.fatal != 0) {
     // Lanes in front of the bad one may have been reported, too.
-    CHECK_EQ(f->launch.fault, v.fatal);
+    CHECK_EQ(tsr_launch_fault(&f->launch), v.fatal);
     return;
   }
   check_findings(f, &asked, v);

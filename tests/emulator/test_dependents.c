@@ -58,7 +58,7 @@ static bool run(emu *e, const char *one, const char *two,
   CHECK_EQ(tsr_engine_run_dependent(&first, &second, &error), TSR_OK);
   CHECK_EQ(first.profile.blocks, blocks);
   CHECK_STR(first.profile.kernel, one);
-  return !first.failed && !second.failed;
+  return !tsr_launch_failed(&first) && !tsr_launch_failed(&second);
 }
 
 int main(void) {

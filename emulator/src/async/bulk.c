@@ -254,7 +254,7 @@ static void leak(const tsr_bulk *bulk) {
 
 void tsr_bulk_finish(tsr_async *async) {
   tsr_block *block = async->block;
-  bool check = block->launch->failed == 0 &&
+  bool check = !tsr_launch_stops(block->launch, block->linear) &&
                (block->launch->config.checks & TESSERA_EMU_CHECK_SYNC) != 0;
   for (uint32_t i = 0; i < async->bulk_count; ++i) {
     tsr_bulk *bulk = async->bulks[i];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Findings of kernels. One entry per launch, kind and line of the text: the
 // first in the lowest-numbered block, so that the list does not depend on which
-// thread ran which block when; further ones are counted. The log gets an entry
-// when it is first made.
+// thread ran which block when; further ones are counted. The log gets them when
+// the launch has ended.
 #include "check/report.h"
 
 #include <errno.h>
@@ -18,8 +18,9 @@ enum { FINDINGS_MAX = 256 };
 
 typedef struct entry {
   tessera_emu_finding finding;
-  uint64_t block;     // linear
-  uint64_t sequence;  // in order of being made
+  uint64_t block;           // linear
+  uint64_t count_in_block;  // of finding.count
+  bool settled;             // its launch has ended, the log has it
 } entry;
 
 struct tsr_report {
@@ -27,8 +28,7 @@ struct tsr_report {
   entry *entries;  // FINDINGS_MAX
   size_t count;
   uint64_t dropped;  // beyond FINDINGS_MAX
-  uint64_t sequence;
-  int log;  // file descriptor, or -1
+  int log;           // file descriptor, or -1
 };
 
 tsr_status tsr_report_create(tsr_report **out_report, tsr_error *error) {
@@ -120,7 +120,7 @@ static entry *find_entry(tsr_report *report, uint64_t launch,
 
 // Where a finding was made.
 typedef struct place {
-  const tsr_launch *launch;
+  tsr_launch *launch;
   const tsr_block *block;  // NULL: of the launch as a whole
   const tsr_warp *warp;    // NULL: of the block as a whole
   uint32_t lane;
@@ -191,6 +191,7 @@ static void fill(tessera_emu_finding *finding, const place *at,
 
 static void record(const place *at, tessera_emu_finding_kind kind,
                    const char *format, va_list arguments) {
+  (void)__atomic_add_fetch(&at->launch->findings, 1, __ATOMIC_RELAXED);
   tsr_report *report = at->launch->report;
   if (report == NULL) return;
   uint64_t block = at->block == NULL ? 0 : at->block->linear;
@@ -200,7 +201,7 @@ static void record(const place *at, tessera_emu_finding_kind kind,
   if (is_new && report->count < FINDINGS_MAX) {
     found = &report->entries[report->count++];
     found->finding.count = 0;
-    found->sequence = report->sequence++;
+    found->settled = false;
   }
   if (found == NULL) {
     ++report->dropped;
@@ -209,20 +210,12 @@ static void record(const place *at, tessera_emu_finding_kind kind,
     if (is_new || block < found->block) {
       fill(&found->finding, at, kind, format, arguments);
       found->block = block;
+      found->count_in_block = 0;
     }
     found->finding.count = count;
-    if (is_new && report->log >= 0) {
-      write_log(report->log, found->finding.message);
-    }
+    found->count_in_block += block == found->block ? 1 : 0;
   }
   (void)pthread_mutex_unlock(&report->mutex);
-}
-
-static void set_fault(tsr_launch *launch, tessera_emu_finding_kind kind) {
-  int none = 0;
-  (void)__atomic_compare_exchange_n(&launch->fault, &none, (int)kind, false,
-                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-  __atomic_store_n(&launch->failed, 1, __ATOMIC_RELEASE);
 }
 
 void tsr_find(tsr_warp *warp, const tsr_op *op, uint32_t lane,
@@ -240,7 +233,9 @@ void tsr_find(tsr_warp *warp, const tsr_op *op, uint32_t lane,
   va_start(arguments, format);
   record(&at, kind, format, arguments);
   va_end(arguments);
-  if (fatal) set_fault(warp->block->launch, kind);
+  if (fatal) {
+    tsr_launch_fail(warp->block->launch, warp->block->linear, (int)kind);
+  }
 }
 
 void tsr_find_block(tsr_block *block, uint32_t line,
@@ -257,7 +252,7 @@ void tsr_find_block(tsr_block *block, uint32_t line,
   va_start(arguments, format);
   record(&at, kind, format, arguments);
   va_end(arguments);
-  if (fatal) set_fault(block->launch, kind);
+  if (fatal) tsr_launch_fail(block->launch, block->linear, (int)kind);
 }
 
 size_t tsr_report_count(tsr_report *report) {
@@ -284,6 +279,46 @@ static bool before(const entry *a, const entry *b) {
   if (a->block != b->block) return a->block < b->block;
   if (x->line != y->line) return x->line < y->line;
   return x->kind < y->kind;
+}
+
+// Blocks behind the one that failed ran as far as threads let them.
+static void drop_behind(tsr_report *report, const tsr_launch *launch) {
+  uint64_t last = tsr_launch_failed_block(launch);
+  size_t kept = 0;
+  for (size_t i = 0; i < report->count; ++i) {
+    entry *e = &report->entries[i];
+    if (e->finding.launch == launch->number) {
+      if (e->block > last) continue;
+      e->finding.count = e->count_in_block;
+    }
+    if (kept != i) report->entries[kept] = *e;
+    ++kept;
+  }
+  report->count = kept;
+}
+
+static entry *next_unsettled(tsr_report *report, uint64_t number) {
+  entry *next = NULL;
+  for (size_t i = 0; i < report->count; ++i) {
+    entry *e = &report->entries[i];
+    if (e->settled || e->finding.launch != number) continue;
+    if (next == NULL || before(e, next)) next = e;
+  }
+  return next;
+}
+
+void tsr_report_settle(const tsr_launch *launch) {
+  tsr_report *report = launch->report;
+  (void)pthread_mutex_lock(&report->mutex);
+  if (tsr_launch_failed(launch) && !launch->together) {
+    drop_behind(report, launch);
+  }
+  entry *next;
+  while ((next = next_unsettled(report, launch->number)) != NULL) {
+    if (report->log >= 0) write_log(report->log, next->finding.message);
+    next->settled = true;
+  }
+  (void)pthread_mutex_unlock(&report->mutex);
 }
 
 bool tsr_report_get(tsr_report *report, size_t index,

@@ -30,6 +30,10 @@ void tsr_find_block(tsr_block *block, uint32_t line,
                     tessera_emu_finding_kind kind, bool fatal,
                     const char *format, ...) TSR_PRINTF(5, 6);
 
+// |launch| has ended: its findings are logged, less those that would not have
+// been made had the blocks run one after another.
+void tsr_report_settle(const tsr_launch *launch);
+
 size_t tsr_report_count(tsr_report *report);
 bool tsr_report_get(tsr_report *report, size_t index,
                     tessera_emu_finding *out_finding);

@@ -204,8 +204,7 @@ static void make_launch(const tsr_work *work, tsr_launch *launch) {
 static CUresult end_launch(const tsr_launch *launch) {
   tsr_driver_keep_profile(&launch->profile);
   if (launch->fault != 0) return result_of_fault(launch);
-  if (launch->config.findings_fail != 0 &&
-      tsr_report_count_launch(tsr_the.report, launch->number) > 0) {
+  if (launch->config.findings_fail != 0 && launch->findings > 0) {
     return CUDA_ERROR_LAUNCH_FAILED;
   }
   return CUDA_SUCCESS;

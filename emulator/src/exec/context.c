@@ -199,7 +199,9 @@ void tsr_context_begin(tsr_context *context, uint64_t linear) {
 
 void tsr_context_end(tsr_context *context) {
   tsr_block *block = &context->block;
-  if (!tsr_launch_failed(block->launch)) tsr_async_finish(block);
+  if (!tsr_launch_stops(block->launch, block->linear)) {
+    tsr_async_finish(block);
+  }
   tsr_context_charge(context, &context->warps[0]);
   context->live = false;
   context->profile.warp_instructions += block->clock - context->slept;

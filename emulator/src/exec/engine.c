@@ -66,7 +66,7 @@ static bool run_turns(tsr_context *context, uint64_t turns) {
 static tsr_status run_block(void *data, uint32_t worker, uint64_t index,
                             tsr_error *error) {
   tsr_engine *engine = data;
-  if (tsr_launch_failed(engine->launch)) return TSR_OK;
+  if (tsr_launch_stops(engine->launch, index)) return TSR_OK;
   tsr_context *context = engine->contexts[worker];
   if (context == NULL) {
     context = engine->contexts[worker] = tsr_context_create(engine);
@@ -238,6 +238,8 @@ static tsr_status open_engine(tsr_engine *engine, tsr_launch *launch,
   engine->blocks = block_count(launch);
   engine->interleaved = interleaved;
   engine->grid_open = true;
+  // Blocks that wait for each other may wait for the one that failed.
+  launch->together = interleaved || launch->kernel->communicates;
   engine->random = launch->config.seed ^ UINT64_C(0x5851f42d4c957f2d);
   uint64_t contexts = launch->config.threads;
   if (contexts == 0) contexts = tsr_processor_count();
@@ -254,6 +256,8 @@ static tsr_status open_engine(tsr_engine *engine, tsr_launch *launch,
 // Sums up what the contexts counted into launch->profile and frees them.
 static void close_engine(tsr_engine *engine, double seconds) {
   tsr_launch *launch = engine->launch;
+  launch->fault = tsr_launch_fault(launch);
+  if (launch->report != NULL) tsr_report_settle(launch);
   tessera_emu_profile *sum = &launch->profile;
   memset(sum, 0, sizeof(*sum));
   sum->struct_size = sizeof(*sum);
@@ -308,7 +312,7 @@ tsr_status tsr_engine_run_dependent(tsr_launch *first, tsr_launch *second,
     }
     status = run_interleaved(&engine, error);
   } else if (engine.launch != NULL) {
-    if (tsr_launch_failed(first)) second->failed = 1;
+    if (tsr_launch_failed(first)) tsr_launch_fail(second, 0, 0);
     end_all(&engine);
   }
   if (engine.launch != NULL) close_engine(&engine, ran + now() - start);

@@ -90,9 +90,6 @@ static inline tsr_context *tsr_context_of(const tsr_warp *warp) {
 static inline tsr_warp_state *tsr_state_of(const tsr_warp *warp) {
   return &tsr_context_of(warp)->states[warp->index];
 }
-static inline bool tsr_launch_failed(const tsr_launch *launch) {
-  return __atomic_load_n(&launch->failed, __ATOMIC_RELAXED) != 0;
-}
 
 // context.c
 tsr_context *tsr_context_create(tsr_engine *engine);  // NULL: out of memory

@@ -62,9 +62,47 @@ typedef struct tsr_launch {
   // Programmatic dependent launch: until griddepcontrol.wait, memory as it was
   // before the kernel this one depends on. NULL: nothing to wait for.
   struct tsr_launch *depends_on;
-  int failed;  // atomic: a fault; every block stops
-  int fault;   // tessera_emu_finding_kind of the first one
+  uint64_t findings;  // atomic: made so far
+  // Atomic. 0, or what tsr_launch_fail stored: ~(block << 8 | kind) of the
+  // lowest-numbered block with a fault. That block stops, and those behind it;
+  // those before it go on, so that findings do not depend on threads.
+  uint64_t failure;
+  bool together;  // all blocks stop at a fault (interleaved ones)
+  int fault;      // tessera_emu_finding_kind of that fault, when done
 } tsr_launch;
+
+static inline uint64_t tsr_launch_failure(const tsr_launch *launch) {
+  return __atomic_load_n(&launch->failure, __ATOMIC_RELAXED);
+}
+// Whether any block has failed.
+static inline bool tsr_launch_failed(const tsr_launch *launch) {
+  return tsr_launch_failure(launch) != 0;
+}
+// The lowest-numbered block that failed, of a launch that did.
+static inline uint64_t tsr_launch_failed_block(const tsr_launch *launch) {
+  return ~tsr_launch_failure(launch) >> 8;
+}
+// tessera_emu_finding_kind of that block's fault; 0 when there is none.
+static inline int tsr_launch_fault(const tsr_launch *launch) {
+  uint64_t failure = tsr_launch_failure(launch);
+  return failure != 0 ? (int)(~failure & 0xff) : 0;
+}
+// Whether block |linear| has to stop.
+static inline bool tsr_launch_stops(const tsr_launch *launch, uint64_t linear) {
+  uint64_t failure = tsr_launch_failure(launch);
+  return failure != 0 && (launch->together || linear >= ~failure >> 8);
+}
+// Block |linear| has a fault of |kind| (tessera_emu_finding_kind).
+static inline void tsr_launch_fail(tsr_launch *launch, uint64_t linear,
+                                   int kind) {
+  uint64_t ours = ~(linear << 8 | (uint64_t)kind);
+  uint64_t seen = tsr_launch_failure(launch);
+  // Of one block the first fault counts.
+  while ((seen == 0 || linear < ~seen >> 8) &&
+         !__atomic_compare_exchange_n(&launch->failure, &seen, ours, false,
+                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+}
 
 typedef enum tsr_wait_kind {
   TSR_WAIT_NONE,

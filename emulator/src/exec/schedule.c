@@ -56,13 +56,15 @@ void tsr_context_charge(tsr_context *context, tsr_warp *warp) {
   context->charged = executed;
   uint64_t all = __atomic_add_fetch(&context->engine->instructions, more,
                                     __ATOMIC_RELAXED);
-  if (all <= launch->config.watchdog || tsr_launch_failed(launch)) return;
+  uint64_t linear = context->block.linear;
+  if (all <= launch->config.watchdog || tsr_launch_stops(launch, linear)) {
+    return;
+  }
   const tsr_op *op =
       warp->split_count > 0 ? &warp->splits[0].code[warp->splits[0].pc] : NULL;
   tsr_find(warp, op, TSR_NO_LANE, TESSERA_EMU_TIMEOUT, true, TSR_NO_ADDRESS,
            "the watchdog ended the launch after %llu warp instructions",
            (unsigned long long)all);
-  __atomic_store_n(&launch->failed, 1, __ATOMIC_RELAXED);
 }
 
 enum { CHARGE_EVERY = 1 << 14, LONGEST_TURN = 256 };
@@ -130,7 +132,7 @@ bool tsr_context_run(tsr_context *context, uint64_t slices) {
   tsr_block *block = &context->block;
   notice_changes(context);
   while (slices-- > 0 && block->live_warps > 0) {
-    if (tsr_launch_failed(block->launch)) return false;
+    if (tsr_launch_stops(block->launch, block->linear)) return false;
     if (context->sleeping != 0) {
       wake(context, context->sleeping, TSR_WAIT_SLEEP, block->clock);
     }
@@ -144,7 +146,7 @@ bool tsr_context_run(tsr_context *context, uint64_t slices) {
       notice_changes(context);
     }
   }
-  return !tsr_launch_failed(block->launch);
+  return !tsr_launch_stops(block->launch, block->linear);
 }
 
 void tsr_context_open(tsr_context *context) {

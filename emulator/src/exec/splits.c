@@ -39,7 +39,6 @@ tsr_split *tsr_split_fork(tsr_warp *warp, uint32_t lanes, uint32_t pc) {
     if (split->frames == NULL) {  // a launch that fails, not a crash
       tsr_find(warp, &from->code[warp->pc], TSR_NO_LANE, TESSERA_EMU_ILLEGAL,
                true, TSR_NO_ADDRESS, "out of memory for a diverged call");
-      __atomic_store_n(&warp->block->launch->failed, 1, __ATOMIC_RELAXED);
       split->depth = 0;
     } else {
       memcpy(split->frames, from->frames, from->depth * sizeof(*from->frames));

@@ -53,7 +53,8 @@ static bool settle(tsr_context *context, tsr_warp *warp, uint32_t mask,
       return warp->lanes != 0;
     case TSR_FLOW_FAULT:
       tsr_split_save(warp);
-      __atomic_store_n(&context->block.launch->failed, 1, __ATOMIC_RELAXED);
+      tsr_launch_fail(context->block.launch, context->block.linear,
+                      TESSERA_EMU_ILLEGAL);
       return false;
   }
   return false;
@@ -132,7 +133,7 @@ tsr_flow tsr_warp_run(tsr_context *context, tsr_warp *warp, uint32_t quantum) {
     flow = run_split(&run, warp, &mask);
     on = settle(context, warp, mask, flow);
     context->states[warp->index].alone += budget - run.quantum;
-    if (tsr_launch_failed(launch)) break;
+    if (tsr_launch_stops(launch, context->block.linear)) break;
   }
   warp->current = NULL;
   // Splits that now wait for each other at one place must not wait on: with
