@@ -15,6 +15,17 @@ static const char text[] = HEAD
     ".visible .entry hasty(.param .u64 p) { .reg .b64 %a; .reg .b32 %v;\n"
     "ld.param.u64 %a, [p]; ld.global.u32 %v, [%a]; griddepcontrol.wait;\n"
     "add.u32 %v, %v, 1; st.global.u32 [%a+4], %v; ret; }\n"
+    // How cooperative groups synchronise a grid; without them it traps.
+    ".visible .entry meet(.param .u64 p) { .reg .b64 %a, %w; .reg .b32 %v, "
+    "%n;\n"
+    ".reg .pred %q;\n"
+    "mov.u32 %v, %envreg2; mov.u32 %n, %envreg1; mov.b64 %w, {%v, %n};\n"
+    "setp.eq.u64 %q, %w, 0; @%q trap;\n"
+    "ld.param.u64 %a, [p]; red.global.add.u32 [%a], 1;\n"
+    "mov.u32 %n, %nctaid.x; red.release.gpu.global.add.u32 [%w+4], 1;\n"
+    "wait: ld.acquire.gpu.u32 %v, [%w+4]; setp.lt.u32 %q, %v, %n;\n"
+    "@%q bra wait; ld.u32 %v, [%a]; setp.ne.u32 %q, %v, %n; @%q trap;\n"
+    "ld.u32 %v, [%w]; st.u32 [%a+4], %v; ret; }\n"
     ".visible .entry exact(.param .u64 p) .reqntid 32 { ret; }\n";
 
 static CUmodule module;
@@ -65,6 +76,21 @@ static void attributes(void) {
   CHECK_CU(cuCtxSynchronize(), CUDA_SUCCESS);
 }
 
+// Blocks of a cooperative launch meet in the driver's memory.
+static void workspace(void) {
+  void *params[] = {&memory};
+  unsigned out[2] = {0};
+  for (int i = 0; i < 3; ++i) {
+    CHECK_CU(cuMemsetD32_v2(memory, 0, 2), CUDA_SUCCESS);
+    CHECK_CU(cuLaunchCooperativeKernel(function("meet"), 8, 1, 1, 1, 1, 1, 0,
+                                       NULL, params),
+             CUDA_SUCCESS);
+    CHECK_CU(cuMemcpyDtoH_v2(out, memory, sizeof(out)), CUDA_SUCCESS);
+    CHECK_EQ(out[0], 8);
+    CHECK_EQ(out[1], 8);
+  }
+}
+
 // A dependent kernel runs up to its wait before the one it depends on.
 static void dependent(void) {
   CUlaunchAttribute early = {
@@ -101,7 +127,7 @@ static void libraries(void) {
   CHECK_CU(cuLibraryGetKernel(&kernel, library, "none"), CUDA_ERROR_NOT_FOUND);
   CHECK_CU(cuLibraryGetKernel(&kernel, library, "first"), CUDA_SUCCESS);
   CHECK_CU(cuLibraryGetKernelCount(&count, library), CUDA_SUCCESS);
-  CHECK_EQ(count, 4);
+  CHECK_EQ(count, 5);
   CHECK_CU(cuKernelGetName(&name, kernel), CUDA_SUCCESS);
   CHECK_STR(name, "first");
   CHECK_CU(cuKernelGetFunction(&in_context, kernel), CUDA_SUCCESS);
@@ -204,6 +230,7 @@ int main(void) {
   CHECK_CU(cuModuleLoadData(&module, text), CUDA_SUCCESS);
   CHECK_CU(cuMemAlloc_v2(&memory, 64 * 128), CUDA_SUCCESS);
   attributes();
+  workspace();
   dependent();
   libraries();
   linking();

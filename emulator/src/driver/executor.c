@@ -99,7 +99,9 @@ static bool is_pair(const tsr_operation *first) {
   const tsr_operation *second = first->next;
   return first->work->kind == TSR_WORK_KERNEL && second != NULL &&
          second->work->kind == TSR_WORK_KERNEL &&
-         second->work->as.kernel.programmatic && undone(second) == NULL;
+         second->work->as.kernel.programmatic &&
+         !first->work->as.kernel.cooperative &&
+         !second->work->as.kernel.cooperative && undone(second) == NULL;
 }
 
 // After a fault nothing runs any more; callbacks are told, memory is freed.

@@ -215,11 +215,29 @@ static CUresult engine_failed(tsr_status status, const tsr_error *error) {
   return tsr_result_of(status);
 }
 
+// What cooperative groups expect behind %envreg1 and %envreg2: the number of
+// bytes, then the word that blocks meet at (cooperative_groups.h).
+static tsr_status make_workspace(tsr_launch *launch, tsr_error *error) {
+  const uint32_t words[2] = {sizeof(words), 0};
+  tsr_status status =
+      tsr_heap_allocate(launch->heap, sizeof(words), TSR_HEAP_DATA,
+                        &launch->grid_workspace, error);
+  if (status != TSR_OK) return status;
+  memcpy((void *)(uintptr_t)launch->grid_workspace, words, sizeof(words));
+  tsr_heap_mark_written(launch->heap, launch->grid_workspace, sizeof(words));
+  return TSR_OK;
+}
+
 static CUresult run_kernel(const tsr_work *work, double *out_seconds) {
   tsr_launch launch;
   make_launch(work, &launch);
   tsr_error error = {0};
-  tsr_status status = tsr_engine_run(&launch, &error);
+  tsr_status status = TSR_OK;
+  if (work->as.kernel.cooperative) status = make_workspace(&launch, &error);
+  if (status == TSR_OK) status = tsr_engine_run(&launch, &error);
+  if (launch.grid_workspace != 0) {
+    (void)tsr_heap_free(launch.heap, launch.grid_workspace);
+  }
   if (status != TSR_OK) return engine_failed(status, &error);
   *out_seconds = LAUNCH_SECONDS + launch.profile.modelled_seconds;
   return end_launch(&launch);

@@ -56,6 +56,7 @@ typedef struct tsr_launch {
   uint32_t dynamic_shared;      // bytes
   const unsigned char *params;  // the kernel's parameter buffer; borrowed
   uint32_t params_size;
+  uint64_t grid_workspace;      // of a cooperative launch: %envreg1, %envreg2
   tsr_heap *heap;               // borrowed
   tsr_report *report;           // borrowed; findings go here
   tessera_emu_profile profile;  // the sum, when done

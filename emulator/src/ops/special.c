@@ -39,6 +39,8 @@ enum {
   READ_DYNAMIC_SHARED,
   READ_RESERVED_BEGIN,
   READ_RESERVED_END,
+  READ_WORKSPACE_HI,
+  READ_WORKSPACE_LO,
 };
 
 static uint64_t read_time(const tsr_warp *warp, uint32_t selector) {
@@ -85,6 +87,10 @@ static uint64_t read_block(const tsr_warp *warp, uint32_t selector) {
       return launch->dynamic_shared;
     case READ_RESERVED_END:
       return TSR_SHARED_BASE;
+    case READ_WORKSPACE_HI:
+      return launch->grid_workspace >> 32;
+    case READ_WORKSPACE_LO:
+      return launch->grid_workspace & UINT32_MAX;
     default:
       return 0;
   }
@@ -208,11 +214,17 @@ static const special specials[] = {
      TSR_PTX_U32},
     {"%reserved_smem_offset_end", run_uniform32, READ_RESERVED_END, false,
      TSR_PTX_U32},
+    {"%reserved_smem_offset_cap", run_uniform32, READ_RESERVED_END, false,
+     TSR_PTX_U32},
+    // Places in there, which nothing may access: a program that does finds out.
+    {"%reserved_smem_offset_0", run_uniform32, READ_ZERO, false, TSR_PTX_U32},
+    {"%reserved_smem_offset_1", run_uniform32, READ_ZERO, false, TSR_PTX_U32},
     {"%current_graph_exec", run_uniform64, READ_ZERO, false, TSR_PTX_U64},
 };
 
-// "%envreg<0..31>" are numbered; what they hold is the
-// driver's business (PTX ISA 10): zero.
+// "%envreg<0..31>" are numbered; what they hold is the driver's business (PTX
+// ISA 10): zero, but for the address of the memory with which cooperative
+// groups synchronise a grid (driver_abi.h of the CUDA toolkit).
 static bool is_numbered(tsr_ptx_str name, const char *prefix, uint32_t count) {
   uint32_t i = 0;
   for (; prefix[i] != '\0'; ++i) {
@@ -259,6 +271,8 @@ tsr_handler tsr_special_handler(tsr_ptx_str name, char component,
     return s->run;
   }
   if (component == 0 && is_numbered(name, "%envreg", 32)) {
+    if (tsr_ptx_str_equal(name, "%envreg1")) *out_selector = READ_WORKSPACE_HI;
+    if (tsr_ptx_str_equal(name, "%envreg2")) *out_selector = READ_WORKSPACE_LO;
     return run_uniform32;
   }
   return cluster_handler(name, component, out_selector);

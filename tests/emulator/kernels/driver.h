@@ -33,6 +33,9 @@
   X(cuLaunchKernel, "cuLaunchKernel",                                          \
     (CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,   \
      unsigned, CUstream, void **, void **))                                    \
+  X(cuLaunchCooperativeKernel, "cuLaunchCooperativeKernel",                    \
+    (CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,   \
+     unsigned, CUstream, void **))                                             \
   X(cuTensorMapEncodeTiled, "cuTensorMapEncodeTiled",                          \
     (CUtensorMap *, unsigned, uint32_t, void *, const uint64_t *,              \
      const uint64_t *, const uint32_t *, const uint32_t *, unsigned, unsigned, \
