@@ -251,24 +251,25 @@ static void check_same_findings(void) {
 // the blocks up to the first that faults, whatever the threads did.
 static void check_faults_are_stable(void) {
   char first[4096] = "";
+  emu e;
+  emu_init(&e, "h100");
+  emu_must_load(&e,
+                HEAD
+                ".visible .entry faulty(.param .u64 p) {\n"
+                ".reg .b32 %r<6>;\n.reg .b64 %d<3>;\n.reg .pred %p<4>;\n"
+                "ld.param.u64 %d0, [p];\nmov.u32 %r0, %ctaid.x;\n"
+                "mov.u32 %r2, 0;\nsetp.eq.u32 %p0, %r0, 5;\n"
+                "setp.ge.u32 %p1, %r0, 5;\nsetp.eq.u32 %p2, %r0, 6;\n"
+                "ld.global.u32 %r1, [%d0];\n"         // never written
+                "@%p2 ld.global.u32 %r1, [%d0+4];\n"  // behind the fault
+                "NEXT:\n"                             // the fault comes late
+                "add.u32 %r2, %r2, 1;\n"
+                "setp.lt.and.u32 %p3, %r2, 3000, %p0;\n@%p3 bra NEXT;\n"
+                "@%p0 trap;\n@%p1 st.global.u32 [%d0+1], %r1;\nret;\n}\n");
+  uint64_t args[1] = {emu_upload(&e, NULL, 8)};
   for (int round = 0; round < 60; ++round) {
-    emu e;
-    emu_init(&e, "h100");
     e.config.threads = round % 3 == 0 ? 1 : round % 3 == 1 ? 2 : 8;
-    emu_must_load(&e,
-                  HEAD
-                  ".visible .entry faulty(.param .u64 p) {\n"
-                  ".reg .b32 %r<6>;\n.reg .b64 %d<3>;\n.reg .pred %p<4>;\n"
-                  "ld.param.u64 %d0, [p];\nmov.u32 %r0, %ctaid.x;\n"
-                  "mov.u32 %r2, 0;\nsetp.eq.u32 %p0, %r0, 5;\n"
-                  "setp.ge.u32 %p1, %r0, 5;\nsetp.eq.u32 %p2, %r0, 6;\n"
-                  "ld.global.u32 %r1, [%d0];\n"         // never written
-                  "@%p2 ld.global.u32 %r1, [%d0+4];\n"  // behind the fault
-                  "NEXT:\n"                             // the fault comes late
-                  "add.u32 %r2, %r2, 1;\n"
-                  "setp.lt.and.u32 %p3, %r2, 3000, %p0;\n@%p3 bra NEXT;\n"
-                  "@%p0 trap;\n@%p1 st.global.u32 [%d0+1], %r1;\nret;\n}\n");
-    uint64_t args[1] = {emu_upload(&e, NULL, 8)};
+    tsr_report_clear(e.report);
     emu_dims dims = {.grid = {40, 1, 1}, .block = {64, 1, 1}};
     CHECK(!emu_launch(&e, "faulty", dims, args, 1));
     CHECK_EQ(e.launch.fault, TESSERA_EMU_TRAP);
@@ -280,8 +281,8 @@ static void check_faults_are_stable(void) {
     if (round == 0)
       (void)snprintf(first, sizeof(first), "%s", emu_findings(&e));
     CHECK_STR(emu_findings(&e), first);
-    emu_fini(&e);
   }
+  emu_fini(&e);
 }
 
 static void check_calls(void) {

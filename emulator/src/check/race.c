@@ -56,7 +56,8 @@ void tsr_race_reset(tsr_race *race, tsr_block *block) {
   memset(race->acquired, 0, race->warps * sizeof(*race->acquired));
   memset(race->lane_sync, 0, race->warps * sizeof(*race->lane_sync));
   memset(race->barriers, 0, TSR_RACE_BARRIERS * sizeof(*race->barriers));
-  memset(race->mbarriers, 0, TSR_RACE_MBARRIERS * sizeof(*race->mbarriers));
+  memset(race->mbarriers, 0, race->mbarriers_used * sizeof(*race->mbarriers));
+  race->mbarriers_used = 0;
   for (uint32_t w = 0; w < race->warps; ++w) (void)tsr_race_tick(race, w);
 }
 

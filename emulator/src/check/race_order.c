@@ -78,13 +78,17 @@ void tsr_race_proxy_fence(tsr_race *race, tsr_warp *warp, uint32_t lanes) {
   (void)tsr_race_tick(race, warp->index);
 }
 
-static uint32_t clamp_slot(uint32_t slot) {
-  return slot < TSR_RACE_MBARRIERS ? slot : TSR_RACE_MBARRIERS - 1;
+// The detector's mbarrier for |slot|, which has to be cleared for the next
+// block.
+static uint32_t used_slot(tsr_race *race, uint32_t slot) {
+  if (slot >= TSR_RACE_MBARRIERS) slot = TSR_RACE_MBARRIERS - 1;
+  if (race->mbarriers_used <= slot) race->mbarriers_used = slot + 1;
+  return slot;
 }
 
 void tsr_race_mbarrier_init(tsr_race *race, uint32_t slot) {
   if (race == NULL) return;
-  tsr_race_mbarrier *barrier = &race->mbarriers[clamp_slot(slot)];
+  tsr_race_mbarrier *barrier = &race->mbarriers[used_slot(race, slot)];
   // The clock goes on: writes that completed on a former use stay ordered.
   memset(&barrier->pending, 0, sizeof(barrier->pending));
   memset(&barrier->complete, 0, sizeof(barrier->complete));
@@ -92,16 +96,16 @@ void tsr_race_mbarrier_init(tsr_race *race, uint32_t slot) {
 
 void tsr_race_mbarrier_arrive(tsr_race *race, tsr_warp *warp, uint32_t slot) {
   if (race == NULL) return;
-  tsr_race_join(&race->mbarriers[clamp_slot(slot)].pending,
+  tsr_race_join(&race->mbarriers[used_slot(race, slot)].pending,
                 &race->views[warp->index]);
   (void)tsr_race_tick(race, warp->index);
 }
 
 void tsr_race_mbarrier_follow(tsr_race *race, uint32_t from, uint32_t to) {
   if (race == NULL) return;
-  from = clamp_slot(from);
+  from = used_slot(race, from);
   const tsr_race_mbarrier *source = &race->mbarriers[from];
-  uint32_t *seen = race->mbarriers[clamp_slot(to)].pending.seen;
+  uint32_t *seen = race->mbarriers[used_slot(race, to)].pending.seen;
   for (uint32_t i = TSR_RACE_WARPS; i < TSR_RACE_COMPONENTS; ++i) {
     if (seen[i] < source->pending.seen[i]) seen[i] = source->pending.seen[i];
     if (seen[i] < source->complete.seen[i]) seen[i] = source->complete.seen[i];
@@ -113,7 +117,7 @@ void tsr_race_mbarrier_follow(tsr_race *race, uint32_t from, uint32_t to) {
 
 void tsr_race_mbarrier_complete(tsr_race *race, uint32_t slot) {
   if (race == NULL) return;
-  slot = clamp_slot(slot);
+  slot = used_slot(race, slot);
   tsr_race_mbarrier *barrier = &race->mbarriers[slot];
   barrier->pending.seen[TSR_RACE_WARPS + slot] = ++barrier->clock;
   // Those who waited may lag behind by a phase: they get no less.
@@ -124,7 +128,8 @@ void tsr_race_mbarrier_complete(tsr_race *race, uint32_t slot) {
 void tsr_race_mbarrier_observe(tsr_race *race, tsr_warp *warp, uint32_t slot) {
   if (race == NULL) return;
   uint32_t w = warp->index;
-  const tsr_race_view *complete = &race->mbarriers[clamp_slot(slot)].complete;
+  const tsr_race_view *complete =
+      &race->mbarriers[used_slot(race, slot)].complete;
   tsr_race_join(&race->views[w], complete);
   join_lanes(race, w, TSR_ALL_LANES, complete->seen[w]);
   (void)tsr_race_tick(race, w);

@@ -74,7 +74,8 @@ struct tsr_race {
   uint32_t (*lane_sync)[TSR_LANES];  // per warp
   tsr_race_view *barriers;  // TSR_RACE_BARRIERS: released by bar.arrive
   tsr_race_mbarrier *mbarriers;
-  bool gave_up;  // out of memory: nothing more is checked
+  uint32_t mbarriers_used;  // those behind are still zero
+  bool gave_up;             // out of memory: nothing more is checked
 };
 
 void tsr_race_join(tsr_race_view *into, const tsr_race_view *from);

@@ -75,7 +75,8 @@ static bool allocate_warps(tsr_context *context) {
 static bool allocate_checks(tsr_context *context) {
   tsr_block *block = &context->block;
   const tsr_launch *launch = block->launch;
-  if ((launch->config.checks & TESSERA_EMU_CHECK_RACE) != 0) {
+  if ((launch->config.checks & TESSERA_EMU_CHECK_RACE) != 0 &&
+      block->shared_size > 0) {
     block->race = tsr_race_create(block);
     if (block->race == NULL) return false;
   }

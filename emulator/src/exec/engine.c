@@ -88,22 +88,23 @@ static tsr_status run_parallel(tsr_engine *engine, tsr_error *error) {
 
 // --- Resident blocks interleaved in one thread ------------------------------
 
-// Starts blocks while there is room. Fewer than fit when memory is short.
+// The first |live| contexts have a block; the others are free, or NULL. Starts
+// blocks while there is room. Fewer than fit when memory is short.
 static tsr_status start_blocks(tsr_engine *engine, tsr_error *error) {
-  for (uint32_t i = 0;
-       i < engine->context_count && engine->next_block < engine->blocks; ++i) {
-    tsr_context *context = engine->contexts[i];
-    if (context == NULL) {
-      context = engine->contexts[i] = tsr_context_create(engine);
-      if (context == NULL && i == 0) return tsr_error_out_of_memory(error);
-      if (context == NULL) {
-        engine->context_count = i;
-        return TSR_OK;
-      }
+  while (engine->live < engine->context_count &&
+         engine->next_block < engine->blocks) {
+    tsr_context **context = &engine->contexts[engine->live];
+    if (*context == NULL) *context = tsr_context_create(engine);
+    if (*context == NULL && engine->live == 0) {
+      return tsr_error_out_of_memory(error);
     }
-    if (context->live) continue;
-    context->grid_open = engine->grid_open;
-    tsr_context_begin(context, engine->next_block++);
+    if (*context == NULL) {
+      engine->context_count = engine->live;
+      return TSR_OK;
+    }
+    (*context)->grid_open = engine->grid_open;
+    tsr_context_begin(*context, engine->next_block++);
+    ++engine->live;
   }
   return TSR_OK;
 }
@@ -115,17 +116,26 @@ static uint64_t draw(tsr_engine *engine) {
   return z ^ (z >> 31);
 }
 
-// A block that may go on, from a drawn place on; NULL: none does.
-static tsr_context *draw_context(tsr_engine *engine) {
-  uint32_t count = engine->context_count;
+// A block that may go on, from a drawn place on; |live|: none does.
+static uint32_t draw_block(tsr_engine *engine) {
+  uint32_t count = engine->live;
+  if (count == 0) return 0;
   uint32_t at = (uint32_t)(draw(engine) % count);
   for (uint32_t i = 0; i < count; ++i) {
-    tsr_context *context = engine->contexts[(at + i) % count];
-    if (context == NULL || !context->live) continue;
+    const tsr_context *context = engine->contexts[at];
     // Stuck until another block has changed memory.
-    if (!context->stuck || context->foreign != engine->changes) return context;
+    if (!context->stuck || context->foreign != engine->changes) return at;
+    if (++at == count) at = 0;
   }
-  return NULL;
+  return count;
+}
+
+static void end_block(tsr_engine *engine, uint32_t index) {
+  tsr_context *context = engine->contexts[index];
+  tsr_context_end(context);
+  ++engine->changes;
+  engine->contexts[index] = engine->contexts[--engine->live];
+  engine->contexts[engine->live] = context;
 }
 
 // One block runs for a while; what it changed, others may look at.
@@ -144,33 +154,28 @@ static void run_slice(tsr_engine *engine, tsr_context *context) {
 
 // Runs until all blocks have ended (or failed, or none can go on).
 static tsr_status run_resident(tsr_engine *engine, tsr_error *error) {
-  for (;;) {
+  while (!tsr_launch_failed(engine->launch)) {
     tsr_status status = start_blocks(engine, error);
     if (status != TSR_OK) return status;
-    tsr_context *context = NULL;
-    // Starting blocks is looked at when one has ended.
-    while (!tsr_launch_failed(engine->launch)) {
-      context = draw_context(engine);
-      if (context == NULL) break;
-      run_slice(engine, context);
-      if (context->block.live_warps == 0) {
-        tsr_context_end(context);
-        ++engine->changes;
-        break;
-      }
+    uint32_t index = draw_block(engine);
+    if (index == engine->live) break;
+    run_slice(engine, engine->contexts[index]);
+    if (engine->contexts[index]->block.live_warps == 0) {
+      end_block(engine, index);
     }
-    if (context == NULL || tsr_launch_failed(engine->launch)) return TSR_OK;
   }
+  return TSR_OK;
 }
 
+// Of the blocks that wait the first is told of.
 static void report_deadlock(tsr_engine *engine) {
-  if (tsr_launch_failed(engine->launch)) return;
-  for (uint32_t i = 0; i < engine->context_count; ++i) {
+  if (tsr_launch_failed(engine->launch) || engine->live == 0) return;
+  tsr_context *first = engine->contexts[0];
+  for (uint32_t i = 1; i < engine->live; ++i) {
     tsr_context *context = engine->contexts[i];
-    if (context == NULL || !context->live) continue;
-    tsr_context_deadlock(context);
-    return;
+    if (context->block.linear < first->block.linear) first = context;
   }
+  tsr_context_deadlock(first);
 }
 
 static void end_all(tsr_engine *engine) {

@@ -77,6 +77,7 @@ typedef struct tsr_engine {
   uint64_t instructions;  // atomic: for the watchdog
   tsr_context **contexts;
   uint32_t context_count;
+  uint32_t live;        // interleaved: contexts in use, the first ones
   uint64_t next_block;  // interleaved: the next to start
   uint64_t random;      // interleaved: who runs
   uint64_t changes;     // interleaved: slices that changed memory

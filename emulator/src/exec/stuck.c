@@ -173,31 +173,83 @@ static uint32_t line_of(const tsr_split *split) {
   return split->code[split->pc - (behind && split->pc > 0 ? 1 : 0)].line;
 }
 
-void tsr_context_deadlock(tsr_context *context) {
-  char text[400];
-  size_t used = 0;
-  uint32_t line = 0;
-  char last[96] = "";
-  text[0] = '\0';
+// "line 12 (barrier 0, 3 of 4 warps arrived)".
+static void describe_place(const tsr_context *context, const tsr_split *split,
+                           char *text, size_t size) {
+  char what[64] = "";
+  describe_wait(context, split, what, sizeof(what));
+  (void)snprintf(text, size, "line %u (%s)", line_of(split), what);
+}
+
+static bool waits_there(const tsr_context *context, uint32_t w,
+                        const char *place) {
+  const tsr_warp *warp = &context->warps[w];
+  for (uint32_t i = 0; i < warp->split_count; ++i) {
+    char other[96];
+    describe_place(context, &warp->splits[i], other, sizeof(other));
+    if (strcmp(other, place) == 0) return true;
+  }
+  return false;
+}
+
+// Appends "; line 12 (...): warps 0-3,5". False: no room.
+static bool append_place(const tsr_context *context, const char *place,
+                         char *text, size_t size) {
+  size_t used = strlen(text), start = used;
+  int n = snprintf(text + used, size - used, "; %s: warp", place);
+  const char *before = " ";
   for (uint32_t w = 0; w < context->block.warp_count; ++w) {
+    if (n < 0 || (size_t)n >= size - used) {
+      text[start] = '\0';
+      return false;
+    }
+    used += (size_t)n;
+    n = 0;
+    if (!waits_there(context, w, place)) continue;
+    uint32_t last = w;
+    while (last + 1 < context->block.warp_count &&
+           waits_there(context, last + 1, place)) {
+      ++last;
+    }
+    n = w == last
+            ? snprintf(text + used, size - used, "%s%u", before, w)
+            : snprintf(text + used, size - used, "%s%u-%u", before, w, last);
+    before = ",";
+    w = last;
+  }
+  if (n < 0 || (size_t)n >= size - used) text[start] = '\0';
+  return text[start] != '\0';
+}
+
+// Whether a split before split |at| of warp |warp| waits at |place|.
+static bool told_before(const tsr_context *context, uint32_t warp, uint32_t at,
+                        const char *place) {
+  for (uint32_t w = 0; w < warp; ++w) {
+    if (waits_there(context, w, place)) return true;
+  }
+  for (uint32_t i = 0; i < at; ++i) {
+    char other[96];
+    describe_place(context, &context->warps[warp].splits[i], other,
+                   sizeof(other));
+    if (strcmp(other, place) == 0) return true;
+  }
+  return false;
+}
+
+void tsr_context_deadlock(tsr_context *context) {
+  char text[400] = "";
+  uint32_t line = 0;
+  bool room = true;
+  for (uint32_t w = 0; room && w < context->block.warp_count; ++w) {
     const tsr_warp *warp = &context->warps[w];
-    for (uint32_t i = 0; i < warp->split_count; ++i) {
-      const tsr_split *split = &warp->splits[i];
-      char what[64] = "";
-      char entry[96];
-      describe_wait(context, split, what, sizeof(what));
-      (void)snprintf(entry, sizeof(entry), "line %u (%s)", line_of(split),
-                     what);
-      if (line == 0) line = line_of(split);
-      bool same = strcmp(entry, last) == 0;
-      int n = same ? snprintf(text + used, sizeof(text) - used, ",%u", w)
-                   : snprintf(text + used, sizeof(text) - used, "; %s: warp %u",
-                              entry, w);
-      memcpy(last, entry, sizeof(last));
-      if (n < 0 || (size_t)n >= sizeof(text) - used) break;
-      used += (size_t)n;
+    for (uint32_t i = 0; room && i < warp->split_count; ++i) {
+      char place[96];
+      describe_place(context, &warp->splits[i], place, sizeof(place));
+      if (line == 0) line = line_of(&warp->splits[i]);
+      if (told_before(context, w, i, place)) continue;
+      room = append_place(context, place, text, sizeof(text));
     }
   }
   tsr_find_block(&context->block, line, TESSERA_EMU_DEADLOCK, true,
-                 "every warp waits%s", text);
+                 "every warp waits%s%s", text, room ? "" : "; and others");
 }
