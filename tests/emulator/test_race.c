@@ -351,7 +351,55 @@ static void test_proxies(void) {
   CHECK(found(TESSERA_EMU_PROXY));
 }
 
+// What orders once goes on ordering, and no more than that.
+static void test_memory_of_order(void) {
+  begin();  // one barrier used by one pair, later by another
+  store(0, 1, 0);
+  tsr_race_barrier(race, 1, 0x3);
+  tsr_race_barrier(race, 1, 0xc);
+  load(2, 2, 0);
+  CHECK(found(TESSERA_EMU_RACE));
+
+  begin();  // a barrier releases like a fence: warp 1 tells what warp 0 did
+  store(0, 1, 0);
+  tsr_race_barrier(race, 0, 0x3);
+  lanes(1, 2, TSR_ACCESS_STORE, 1, 512, 4, 4, true);
+  lanes(2, 3, TSR_ACCESS_LOAD, 1, 512, 4, 4, true);
+  tsr_race_fence(race, &warps[2]);
+  load(2, 4, 0);
+  CHECK(silent());
+
+  begin();  // who looks only after the second phase has seen the first, too
+  tsr_race_mbarrier_init(race, 0);
+  store(0, 1, 0);
+  tsr_race_mbarrier_arrive(race, &warps[0], 0);
+  tsr_race_mbarrier_complete(race, 0);
+  tsr_race_mbarrier_arrive(race, &warps[2], 0);
+  tsr_race_mbarrier_complete(race, 0);
+  tsr_race_mbarrier_observe(race, &warps[1], 0);
+  load(1, 2, 0);
+  CHECK(silent());
+
+  begin();  // an old phase does not undo a later bar.warp.sync
+  tsr_race_mbarrier_init(race, 0);
+  tsr_race_mbarrier_arrive(race, &warps[0], 0);
+  tsr_race_mbarrier_complete(race, 0);
+  store(0, 1, 0);
+  tsr_race_warp_sync(race, &warps[0], TSR_ALL_LANES);
+  tsr_race_mbarrier_observe(race, &warps[0], 0);
+  load_next(0, 2, 0);
+  CHECK(silent());
+
+  begin();  // a new block knows nothing of the last one's mbarriers
+  tsr_race_mbarrier_observe(race, &warps[1], 0);
+  tsr_race_mbarrier_observe(race, &warps[1], TSR_RACE_MBARRIERS - 1);
+  store(0, 1, 0);
+  load(1, 2, 0);
+  CHECK(found(TESSERA_EMU_RACE));
+}
+
 int main(void) {
+  test_memory_of_order();
   test_barriers();
   test_lanes_of_a_warp();
   test_equal_values();
