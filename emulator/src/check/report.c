@@ -145,6 +145,7 @@ static void append(char *text, size_t size, const char *format, ...) {
 }
 
 // "gemm: line 12: misaligned: <what> (block (0,0,0), thread (3,0,0), ...)".
+TSR_PRINTF(3, 0)
 static void compose(tessera_emu_finding *finding, const place *at,
                     const char *format, va_list arguments) {
   char *text = finding->message;
@@ -168,6 +169,7 @@ static void compose(tessera_emu_finding *finding, const place *at,
   append(text, size, ")");
 }
 
+TSR_PRINTF(4, 0)
 static void fill(tessera_emu_finding *finding, const place *at,
                  tessera_emu_finding_kind kind, const char *format,
                  va_list arguments) {
@@ -189,6 +191,7 @@ static void fill(tessera_emu_finding *finding, const place *at,
   compose(finding, at, format, arguments);
 }
 
+TSR_PRINTF(3, 0)
 static void record(const place *at, tessera_emu_finding_kind kind,
                    const char *format, va_list arguments) {
   (void)__atomic_add_fetch(&at->launch->findings, 1, __ATOMIC_RELAXED);
