@@ -247,6 +247,9 @@ static void test_refused(void) {
        "mma.sync.aligned.m16n8k16.row.row.f32.bf16.bf16.f32 "
        "{%f0,%f1,%f2,%f3},{%r0,%r1,%r2,%r3},{%r2,%r3},{%f0,%f1,%f2,%f3};"},
       {"h100", "8.7", "sm_90a",
+       "mma.sync.aligned.m16n8k16.col.row.f32.bf16.bf16.f32 "
+       "{%f0,%f1,%f2,%f3},{%r0,%r1,%r2,%r3},{%r2,%r3},{%f0,%f1,%f2,%f3};"},
+      {"h100", "8.7", "sm_90a",
        "mma.sync.aligned.m16n8k16.row.col.f16.bf16.bf16.f16 "
        "{%r0,%r1},{%r0,%r1,%r2,%r3},{%r2,%r3},{%r0,%r1};"},
       {"h100", "8.7", "sm_90a",

@@ -70,6 +70,15 @@ static const lane_case moves[] = {
     {".reg .b128 %q; .reg .b32 %r<4>; mov.b128 %q, {%i0, %i0};"
      "mov.b128 {%r0, %r1, %r2, %r3}, %q; mov.b64 %o0, {%r2, %r3};",
      "d", "d", copy, NULL},
+    // Vectors, element by element.
+    {"mov.b32 %o0, %i0; mov.b32 %o1, %i1; mov.v2.b32 {%o0, %o1}, {%o1, %o0};",
+     "rr", "rr", second, copy},
+    {".reg .v2 .b64 %v; mov.v2.b64 %v, {%i0, %i1}; mov.v2.b64 %v, {%v.y, %v.x};"
+     "mov.v2.b64 {%o0, %o1}, %v;",
+     "dd", "dd", second, copy},
+    {".reg .v4 .b16 %v; mov.v4.b16 %v, {1, 2, %i0, 4};"
+     "mov.v4.b16 {_, _, %o0, _}, %v;",
+     "h", "h", copy, NULL},
     // The same register on both sides.
     {".reg .b16 %h<2>; .reg .b32 %t; mov.b32 %t, %i0;"
      "mov.b32 {%h0, %h1}, %t; mov.b32 %t, {%h1, %h0}; mov.b32 %o0, %t;",
@@ -127,6 +136,12 @@ static const refused_case refused[] = {
      "ptx(7,10): error: '%h1' is .b16 where .b32 is expected\n"},
     {"mov.b32 {%h1, %h2}, {%h3, %h4};",
      "ptx(7,1): error: parts on both sides of 'mov'\n"},
+    {"mov.v2.b32 {%r1, %r2}, %d1;",
+     "ptx(7,24): error: a vector of 2 elements expected\n"},
+    {"mov.v4.b64 {%d1, %d2, %d3, %d4}, {%d1, %d2, %d3, %d4};",
+     "ptx(7,1): error: no vector of 4 '.b64'\n"},
+    {"mov.v2.pred {%p1, %p2}, {%p2, %p1};",
+     "ptx(7,1): error: no vector of 2 '.pred'\n"},
     {"mov.b32 %r1, _;", "ptx(7,14): error: register or constant expected\n"},
     {"mov.b32 %r1, %nosuch;", "ptx(7,14): error: unknown symbol '%nosuch'\n"},
     {"mov.b32 %tid.x, %r1;", "ptx(7,9): error: '%tid' is not a register\n"},

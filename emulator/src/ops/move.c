@@ -219,10 +219,60 @@ static bool decode_unpack(tsr_decoder *d, tsr_ptx_type type) {
   return true;
 }
 
+// --- Vectors ----------------------------------------------------------------
+
+// aux[0]: bits of an element. All are read before one is written: "{a, b},
+// {b, a}" exchanges.
+static tsr_flow run_vector(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
+  uint64_t values[MAX_PARTS][TSR_LANES][2];
+  for (uint32_t k = 0; k < op->src_count; ++k) {
+    for (uint32_t i = 0; i < TSR_LANES; ++i) {
+      get_lane(warp, op->src[k], op->aux[0], i, values[k][i]);
+    }
+  }
+  for (uint32_t k = 0; k < op->dst_count; ++k) {
+    for (uint32_t i = 0; i < TSR_LANES; ++i) {
+      if ((mask >> i & 1u) == 0) continue;
+      put_lane(warp, op->dst[k], op->aux[0], i, values[k][i]);
+    }
+  }
+  return TSR_FLOW_NEXT;
+}
+
+// "mov.v2.u32 {a, b}, {c, d}": element by element.
+static bool decode_vector(tsr_decoder *d, tsr_ptx_type type, uint32_t count) {
+  tsr_ref to[MAX_PARTS], from[MAX_PARTS];
+  uint32_t bits = tsr_ptx_type_bits(type);
+  if (count > MAX_PARTS || bits == 1 || count * bits > 128) {
+    return tsr_decode_error(d, "no vector of %u '.%s'", count,
+                            tsr_ptx_type_name(type));
+  }
+  for (uint32_t i = 0; i < 2; ++i) {
+    const tsr_ptx_operand *operand = tsr_operand(d, i);
+    if (operand->kind != TSR_PTX_VECTOR || operand->item_count != count) {
+      return tsr_decode_error_at(d, operand, "a vector of %u elements expected",
+                                 count);
+    }
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!tsr_destination(d, &tsr_operand(d, 0)->items[i], type, true, &to[i]) ||
+        !tsr_source(d, &tsr_operand(d, 1)->items[i], type, &from[i])) {
+      return false;
+    }
+  }
+  tsr_op *op = tsr_emit(d, run_vector, TESSERA_EMU_CLASS_INTEGER, count, count);
+  if (op == NULL) return false;
+  memcpy(op->dst, to, count * sizeof(*to));
+  memcpy(op->src, from, count * sizeof(*from));
+  op->aux[0] = bits;
+  return true;
+}
+
 // --- mov --------------------------------------------------------------------
 
 static bool decode_mov(tsr_decoder *d) {
   tsr_ptx_type type;
+  uint32_t count = tsr_mod_vector(d);
   if (!tsr_mod_need_type(d, &type)) return false;
   switch (type) {
     case TSR_PTX_PRED:
@@ -243,6 +293,7 @@ static bool decode_mov(tsr_decoder *d) {
       return tsr_integer_bad_type(d, type);
   }
   if (!tsr_need_operands(d, 2, 2)) return false;
+  if (count > 1) return decode_vector(d, type, count);
   bool from_parts = tsr_operand(d, 1)->kind == TSR_PTX_VECTOR;
   if (tsr_operand(d, 0)->kind == TSR_PTX_VECTOR) {
     return from_parts ? tsr_decode_error(d, "parts on both sides of 'mov'")

@@ -224,19 +224,35 @@ bool tsr_ptx_pop(tsr_ptx_parser *p, tsr_ptx_list *list, size_t first,
 
 // --- The module's head ------------------------------------------------------
 
-// "8.5": the digits are a version's, not a number's.
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// "8.5" and "10.0": the digits are a version's, not a number's.
+static bool split_version(tsr_ptx_str text, uint32_t *out_major,
+                          uint32_t *out_minor) {
+  uint32_t dot = text.size == 4 ? 2 : 1;
+  if ((text.size != 3 && text.size != 4) || text.data[dot] != '.' ||
+      !is_digit(text.data[0]) || !is_digit(text.data[dot - 1]) ||
+      !is_digit(text.data[dot + 1])) {
+    return false;
+  }
+  *out_major = (uint32_t)(text.data[0] - '0');
+  if (dot == 2) *out_major = *out_major * 10 + (uint32_t)(text.data[1] - '0');
+  *out_minor = (uint32_t)(text.data[dot + 1] - '0');
+  return true;
+}
+
 static bool parse_version(tsr_ptx_parser *p) {
   if (!tsr_ptx_at_dotted(p, "version")) {
     return tsr_ptx_expected(p, "'.version' at the beginning");
   }
   tsr_ptx_advance(p);
-  tsr_ptx_str text = p->token.text;
-  if (p->token.kind != TSR_PTX_TOKEN_FLOAT64 || text.size != 3 ||
-      text.data[1] != '.') {
+  uint32_t major = 0, minor = 0;
+  if (p->token.kind != TSR_PTX_TOKEN_FLOAT64 ||
+      !split_version(p->token.text, &major, &minor)) {
     return tsr_ptx_expected(p, "a version such as '8.5'");
   }
-  uint32_t major = (uint32_t)(text.data[0] - '0');
-  uint32_t minor = (uint32_t)(text.data[2] - '0');
   if (major * 10 + minor < 80 || major * 10 + minor > 90) {
     tsr_ptx_fail(p, p->token.pos,
                  "PTX version %u.%u is not supported; 8.0 to 9.0 are", major,

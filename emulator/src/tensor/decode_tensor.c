@@ -12,6 +12,18 @@ bool tsr_tensor_need_aligned(tsr_decoder *d) {
   return true;
 }
 
+bool tsr_tensor_need_row_col(tsr_decoder *d) {
+  const tsr_ptx_instruction *instruction = tsr_decode_instruction(d);
+  uint32_t row = UINT32_MAX, col = UINT32_MAX;
+  for (uint32_t i = 0; i < instruction->modifier_count; ++i) {
+    tsr_ptx_str name = instruction->modifiers[i].name;
+    if (tsr_ptx_str_equal(name, "row")) row = i;
+    if (tsr_ptx_str_equal(name, "col")) col = i;
+  }
+  if (row < col && tsr_mod(d, "row") && tsr_mod(d, "col")) return true;
+  return tsr_decode_error(d, "'.row.col' expected: A by rows, B by columns");
+}
+
 bool tsr_tensor_element(tsr_ptx_type type, tsr_element *out_element) {
   static const struct {
     tsr_ptx_type type;

@@ -8,6 +8,8 @@
 
 // The mandatory .sync and .aligned.
 bool tsr_tensor_need_aligned(tsr_decoder *d);
+// ".row.col", in this order: A lies by rows, B by columns.
+bool tsr_tensor_need_row_col(tsr_decoder *d);
 // False when |type| is no element of a matrix.
 bool tsr_tensor_element(tsr_ptx_type type, tsr_element *out_element);
 // Operand |index| must be a vector of |count| registers of |type|: their refs

@@ -197,9 +197,7 @@ static bool decode_mma(tsr_decoder *d) {
   }
   int shape = tsr_mod_need(d, shape_names, "a shape of 16 rows and 8 columns");
   if (shape < 0) return false;
-  if (!tsr_mod(d, "row") || !tsr_mod(d, "col")) {
-    return tsr_decode_error(d, "'.row.col' expected: A by rows, B by columns");
-  }
+  if (!tsr_tensor_need_row_col(d)) return false;
   form->saturate = tsr_mod(d, "satfinite");
   if (!check_types(d, &types, form) ||
       !check_shape(d, &mma_shapes[shape], form) || !check_versions(d, form)) {

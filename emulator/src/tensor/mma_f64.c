@@ -85,9 +85,7 @@ bool tsr_decode_mma_f64(tsr_decoder *d) {
   }
   int shape = tsr_mod_need(d, shapes, "a shape of .f64");
   if (shape < 0) return false;
-  if (!tsr_mod(d, "row") || !tsr_mod(d, "col")) {
-    return tsr_decode_error(d, "'.row.col' expected: A by rows, B by columns");
-  }
+  if (!tsr_tensor_need_row_col(d)) return false;
   int mode = tsr_mod_one_of(d, roundings);
   if (!tsr_decode_require(d, shape == 0 ? 70 : 78, shape == 0 ? 80 : 90, 0) ||
       !tsr_need_operands(d, 4, 4)) {
