@@ -358,6 +358,17 @@ REFERENCE(szext_wrap_u, extended(a, b, false, false))
 REFERENCE(szext_wrap_s, extended(a, b, true, false))
 REFERENCE(szext_clamp_u, extended(a, b, false, true))
 REFERENCE(szext_clamp_s, extended(a, b, true, true))
+static uint64_t byte_differences(uint64_t a, uint64_t b, uint64_t c, bool add) {
+  uint64_t out = add ? c : 0;
+  for (int i = 0; i < 4; ++i) {
+    int x = (int)(a >> 8 * i & 255), y = (int)(b >> 8 * i & 255);
+    uint64_t one = (uint64_t)(x > y ? x - y : y - x);
+    out += add ? one : one << 8 * i;
+  }
+  return out;
+}
+REFERENCE(vabsdiff4, byte_differences(a, b, c, false))
+REFERENCE(vabsdiff4_add, byte_differences(a, b, c, true))
 REFERENCE(dp4a_uu, dot(a, b, c, 4, 0, false, false))
 REFERENCE(dp4a_us, dot(a, b, c, 4, 0, false, true))
 REFERENCE(dp4a_su, dot(a, b, c, 4, 0, true, false))
@@ -395,6 +406,9 @@ static const lane_case bits[] = {
     {"szext.wrap.s32 %o0, %i0, %i1;", "rr", "r", szext_wrap_s, NULL},
     {"szext.clamp.u32 %o0, %i0, %i1;", "rr", "r", szext_clamp_u, NULL},
     {"szext.clamp.s32 %o0, %i0, %i1;", "rr", "r", szext_clamp_s, NULL},
+    {"vabsdiff4.u32.u32.u32 %o0, %i0, %i1, %i2;", "rrr", "r", vabsdiff4, NULL},
+    {"vabsdiff4.u32.u32.u32.add %o0, %i0, %i1, %i2;", "rrr", "r", vabsdiff4_add,
+     NULL},
     {"dp4a.u32.u32 %o0, %i0, %i1, %i2;", "rrr", "r", dp4a_uu, NULL},
     {"dp4a.u32.s32 %o0, %i0, %i1, %i2;", "rrr", "r", dp4a_us, NULL},
     {"dp4a.s32.u32 %o0, %i0, %i1, %i2;", "rrr", "r", dp4a_su, NULL},
@@ -459,6 +473,8 @@ static const refused_case refused[] = {
      "ptx(7,1): error: no form of 'bfe' for type '.b32'\n"},
     {"bmsk.b32 %r1, %r2, %r3;",
      "ptx(7,1): error: '.wrap' or '.clamp' expected\n"},
+    {"vabsdiff4.u32.s32.s32 %r1, %r2, %r3, %r4;",
+     "ptx(7,1): error: no form of 'vabsdiff4' for type '.s32'\n"},
     {"dp4a.u32 %r1, %r2, %r3, %r4;", "ptx(7,1): error: type expected\n"},
     {"dp2a.u32.u32 %r1, %r2, %r3, %r4;",
      "ptx(7,1): error: '.lo' or '.hi' expected\n"},

@@ -285,8 +285,42 @@ static bool decode_dp2a(tsr_decoder *d) {
   return half >= 0 && decode_dot(d, table[half]);
 }
 
-const tsr_opcode tsr_opcodes_bits[] = {
-    {"popc", decode_popc},   {"clz", decode_clz},   {"brev", decode_brev},
-    {"bfind", decode_bfind}, {"fns", decode_fns},   {"bfe", decode_bfe},
-    {"bfi", decode_bfi},     {"bmsk", decode_bmsk}, {"szext", decode_szext},
-    {"dp4a", decode_dp4a},   {"dp2a", decode_dp2a}, {0}};
+// --- Differences of bytes (9.7.17) ------------------------------------------
+
+// Of the video instructions the one that nvcc makes of its intrinsics
+// (__vabsdiffu4, __vsadu4 and others), in the forms that it uses: of all bytes,
+// so that the third operand counts with .add only.
+static uint32_t byte_difference(uint32_t a, uint32_t b, uint32_t shift) {
+  uint32_t x = a >> shift & 0xffu, y = b >> shift & 0xffu;
+  return x < y ? y - x : x - y;
+}
+#define DIFFERENCE(BYTE) (byte_difference(a, b, 8 * (BYTE)) << 8 * (BYTE))
+TSR_BINARY(, vabsdiff4, 32, 32, uint32_t,
+           DIFFERENCE(0) | DIFFERENCE(1) | DIFFERENCE(2) | DIFFERENCE(3))
+TSR_TERNARY(, vabsdiff4_add, 32, 32, uint32_t,
+            c + byte_difference(a, b, 0) + byte_difference(a, b, 8) +
+                byte_difference(a, b, 16) + byte_difference(a, b, 24))
+
+static bool decode_vabsdiff4(tsr_decoder *d) {
+  for (int i = 0; i < 3; ++i) {
+    tsr_ptx_type type;
+    if (!tsr_mod_need_type(d, &type)) return false;
+    if (type != TSR_PTX_U32) return tsr_integer_bad_type(d, type);
+  }
+  tsr_handler handler = tsr_mod(d, "add") ? vabsdiff4_add : vabsdiff4;
+  return tsr_integer_emit_same(d, handler, TSR_PTX_U32, 3);
+}
+
+const tsr_opcode tsr_opcodes_bits[] = {{"popc", decode_popc},
+                                       {"clz", decode_clz},
+                                       {"brev", decode_brev},
+                                       {"bfind", decode_bfind},
+                                       {"fns", decode_fns},
+                                       {"bfe", decode_bfe},
+                                       {"bfi", decode_bfi},
+                                       {"bmsk", decode_bmsk},
+                                       {"szext", decode_szext},
+                                       {"dp4a", decode_dp4a},
+                                       {"dp2a", decode_dp2a},
+                                       {"vabsdiff4", decode_vabsdiff4},
+                                       {0}};
