@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/float16.h"
+#include "round16.h"
 
 enum { COLUMN_LIMIT = 512 };  // of a tile
 
@@ -34,36 +34,6 @@ uint64_t tsr_host_tile_cost(const tsr_tile_grid *grid, uint32_t panel,
                             tsr_grid_tile_columns(grid, column), kind);
 }
 
-// The two below say what base/float16.h says, without branches, so that
-// compilers turn them into vector code; tests hold them to it.
-static void round_to_bf16(const float *restrict from, uint16_t *restrict to,
-                          uint32_t count) {
-  for (uint32_t i = 0; i < count; ++i) {
-    uint32_t bits = tsr_float_bits(from[i]);
-    uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-    bool is_nan = (int32_t)(bits & 0x7fffffffu) > 0x7f800000;
-    to[i] = (uint16_t)(is_nan ? (bits >> 16 | 0x40u) : rounded);
-  }
-}
-
-static void round_to_fp16(const float *restrict from, uint16_t *restrict to,
-                          uint32_t count) {
-  for (uint32_t i = 0; i < count; ++i) {
-    uint32_t bits = tsr_float_bits(from[i]);
-    int32_t rest = (int32_t)(bits & 0x7fffffffu);
-    uint32_t unsigned_rest = (uint32_t)rest;
-    uint32_t normal =
-        (unsigned_rest + 0xfffu + (unsigned_rest >> 13 & 1u) - 0x38000000u) >>
-        13;
-    float magnitude = tsr_float_from_bits(unsigned_rest) + 0.5f;
-    uint32_t small = tsr_float_bits(magnitude) - 0x3f000000u;
-    uint32_t half = rest < 0x38800000 ? small : normal;
-    half = rest >= 0x477ff000 ? 0x7c00u : half;  // from 65520 on
-    half = rest > 0x7f800000 ? 0x7e00u : half;   // NaN
-    to[i] = (uint16_t)(half | (bits >> 16 & 0x8000u));
-  }
-}
-
 static void load_unit(const tile_source *source, uint32_t row,
                       unit_rows *rows) {
   uint32_t padded = (source->columns + 3u) / 4u * 4u;
@@ -71,11 +41,7 @@ static void load_unit(const tile_source *source, uint32_t row,
     uint32_t filled = row + i < source->rows ? source->columns : 0;
     if (filled != 0) {
       const float *from = source->values + (row + i) * source->value_stride;
-      if (source->type == TSR_DTYPE_BF16) {
-        round_to_bf16(from, rows->row[i], filled);
-      } else {
-        round_to_fp16(from, rows->row[i], filled);
-      }
+      tsr_round_row(from, rows->row[i], filled, source->type);
     }
     memset(rows->row[i] + filled, 0, (padded - filled) * sizeof(uint16_t));
   }
