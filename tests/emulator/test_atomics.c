@@ -167,6 +167,11 @@ static void draw(const atomic_case *c, uint64_t memory[32], uint64_t b[32],
     if (small == 1) memory[i] = cut(0, c->bits);
     if (small == 2) b[i] = cut(UINT64_C(0x7f807f807f807f80), c->bits);
     if (small == 3) memory[i] = cut(UINT64_C(0x8000000180000001), c->bits);
+    // Two subnormal numbers whose sum is normal: flushed before, not after.
+    if (small == 4 && strcmp(c->type, "f32") == 0) {
+      memory[i] = 0x007fffff;
+      b[i] = 0x00000001 + i;
+    }
     // A pair of f64 without NaN: their payloads are the host's.
     if (strcmp(c->type, "f64") == 0) {
       double x = (double)(int64_t)memory[i] * 0x1p-40;
@@ -285,6 +290,9 @@ static void test_vectors(emu *e) {
     unsigned char memory[32 * 16];
     for (size_t i = 0; i < sizeof(memory); ++i) {
       memory[i] = (unsigned char)emu_random(&random_state);
+      // Zeros of both signs meet those of the operands.
+      if (i / 16 % 8 == 2 || i / 16 % 8 == 1) memory[i] = 0;
+      if (i / 16 % 8 == 3) memory[i] = i % 2 == 0 ? 0 : 0x80;
     }
     uint64_t at = emu_upload(e, memory, sizeof(memory));
     char letter = c->bits == 32 ? 'r' : 'h';
@@ -301,6 +309,9 @@ static void test_vectors(emu *e) {
                      k == 0 ? "" : ", ", k);
       for (uint32_t i = 0; i < 32; ++i) {
         in[k + 1][i] = cut(emu_random(&random_state), c->bits);
+        if (i % 8 == 1) in[k + 1][i] = cut(0x80000000, c->bits);
+        if (i % 8 == 2) in[k + 1][i] = cut(0x80008000, c->bits);
+        if (i % 8 == 3) in[k + 1][i] = 0;
       }
     }
     for (uint32_t i = 0; i < 32; ++i) in[0][i] = at + i * 16;

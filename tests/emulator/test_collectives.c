@@ -212,6 +212,74 @@ static void check_some_lanes(emu *e) {
   }
 }
 
+// Lanes outside of the membermask hold the same values as those in it.
+static void check_some_matches(emu *e) {
+  uint64_t in[2][32], out[3][32];
+  const uint32_t members = 0x0ff0f00f;
+  for (uint32_t i = 0; i < 32; ++i) {
+    in[0][i] = i % 3;
+    in[1][i] = members >> i & 1;
+  }
+  CHECK(emu_lanes(e, NULL,
+                  ".reg .pred %p;\nsetp.ne.u32 %p, %i1, 0;\n"
+                  "mov.u32 %o0, 77;\nmov.u32 %o1, 77;\nmov.u32 %o2, 77;\n"
+                  "@!%p bra OUT;\n"
+                  "match.any.sync.b32 %o0, %i0, 0x0ff0f00f;\n"
+                  "vote.sync.ballot.b32 %o1, 1, 0x0ff0f00f;\n"
+                  "match.all.sync.b32 %o2, 5, 0x0ff0f00f;\nOUT:\n",
+                  "rr", IN, "rrr", out));
+  for (uint32_t i = 0; i < 32; ++i) {
+    uint32_t same = 0;
+    for (uint32_t k = 0; k < 32; ++k) same |= (uint32_t)(k % 3 == i % 3) << k;
+    bool is = (members >> i & 1) != 0;
+    CHECK_EQ(out[0][i], is ? same & members : 77);
+    CHECK_EQ(out[1][i], is ? members : 77);
+    CHECK_EQ(out[2][i], is ? members : 77);
+  }
+}
+
+// redux of floats needs sm_100a, which no modelled device is.
+static void check_float_redux(void) {
+  emu e;
+  emu_init(&e, "h100");
+  tsr_device_model blackwell = *e.device;
+  blackwell.sm_major = 10;
+  e.device = &blackwell;
+  static const uint32_t values[][3] = {
+      // -0 is below +0; NaN counts only with .NaN.
+      {0x00000000, 0x80000000, 0x00000000},
+      {0xbf800000, 0x7fc00001, 0x3f000000},
+      {0xff800000, 0x3f800000, 0x7f800000},
+      {0xffc00000, 0x7fffffff, 0x7f800001},
+      {0xc0000000, 0x3f800000, 0x00000001},
+  };
+  static const uint32_t expected[][5] = {
+      // min, max, min.abs, max.NaN, min.abs.NaN
+      {0x80000000, 0x00000000, 0x00000000, 0x00000000, 0x00000000},
+      {0xbf800000, 0x3f000000, 0x3f000000, 0x7fffffff, 0x7fffffff},
+      {0xff800000, 0x7f800000, 0x3f800000, 0x7f800000, 0x3f800000},
+      {0x7fffffff, 0x7fffffff, 0x7fffffff, 0x7fffffff, 0x7fffffff},
+      {0xc0000000, 0x3f800000, 0x00000001, 0x3f800000, 0x00000001},
+  };
+  for (uint32_t k = 0; k < 5; ++k) {
+    uint64_t in[1][32], out[5][32];
+    for (uint32_t i = 0; i < 32; ++i) in[0][i] = values[k][i % 3];
+    CHECK(emu_lanes(&e, NULL,
+                    ".reg .f32 %f<6>;\nmov.b32 %f0, %i0;\n"
+                    "redux.sync.min.f32 %f1, %f0, -1;\n"
+                    "redux.sync.max.f32 %f2, %f0, -1;\n"
+                    "redux.sync.min.abs.f32 %f3, %f0, -1;\n"
+                    "redux.sync.max.NaN.f32 %f4, %f0, -1;\n"
+                    "redux.sync.min.abs.NaN.f32 %f5, %f0, -1;\n"
+                    "mov.b32 %o0, %f1;\nmov.b32 %o1, %f2;\n"
+                    "mov.b32 %o2, %f3;\nmov.b32 %o3, %f4;\n"
+                    "mov.b32 %o4, %f5;\n",
+                    "r", IN, "rrrrr", out));
+    for (uint32_t f = 0; f < 5; ++f) CHECK_EQ(out[f][7], expected[k][f]);
+  }
+  emu_fini(&e);
+}
+
 static bool refused(emu *e, const char *target, const char *text) {
   char all[1024];
   (void)snprintf(all, sizeof(all),
@@ -277,6 +345,8 @@ int main(void) {
   check_groups(&e);
   check_vote(&e);
   check_match(&e);
+  check_some_matches(&e);
+  check_float_redux();
   check_redux(&e);
   check_some_lanes(&e);
   check_refused(&e);

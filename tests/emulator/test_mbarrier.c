@@ -113,6 +113,12 @@ static void test_forms(emu *e) {
       "mbarrier.test_wait.shared.b64 %p4, [%m], %s2;\n"
       "mbarrier.arrive.shared.b64 %s2, [%m], 7;\n"
       "mbarrier.test_wait.shared.b64 %p5, [%m], %s2;\n"
+      // Seven are expected now; two of them leave at once.
+      "mbarrier.arrive_drop.shared.b64 _, [%m], 2;\n"
+      "mbarrier.arrive.shared.b64 %s2, [%m], 5;\n"
+      "mbarrier.arrive.shared.b64 %s3, [%m], 5;\n"
+      "mbarrier.test_wait.shared.b64 %p6, [%m], %s3;\n"
+      "@!%p6 trap;\n"
       // Another life of the same place.
       "mbarrier.inval.shared.b64 [%m];\n"
       "mbarrier.init.shared.b64 [%m], 1;\n"
@@ -125,7 +131,7 @@ static void test_forms(emu *e) {
   CHECK_EQ(r[1], 2);
   CHECK_EQ(r[2], 8);
   CHECK_EQ(r[3], 1);
-  CHECK_EQ(r[8], 1 | 8 | 16 | 32);
+  CHECK_EQ(r[8], 1 | 8 | 16 | 32 | 64);
 }
 
 static void test_late_expectation(emu *e) {

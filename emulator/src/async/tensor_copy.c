@@ -29,13 +29,15 @@ tsr_tensor_run tsr_tensor_row(const tsr_tensor_map *map,
 }
 
 // What an element outside of the tensor reads as (5.5.2). The NaN is the one
-// with all bits of the significand set.
+// with all bits of the significand set; in 16 bits it is the one that asks
+// fma.oob for zero (CU_TENSOR_MAP_FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA).
 static void fill(const tsr_tensor_map *map, unsigned char *dense,
                  uint32_t size) {
   memset(dense, map->nan_fill ? 0xff : 0, size);
   if (!map->nan_fill) return;
   for (uint32_t i = map->element_size - 1; i < size; i += map->element_size) {
     dense[i] = 0x7f;
+    if (map->element_size == 2) dense[i - 1] = 0xf7;
   }
 }
 
