@@ -57,6 +57,8 @@ static const bad bads[] = {
     {"mov.u64 %rd4, sh; cvta.shared.u64 %rd4, %rd4;\n"
      "ld.u32 %r3, [%rd4+128];  // HERE\n",
      TESSERA_EMU_OUT_OF_BOUNDS, 0, "0", 1024 + 128, true, "shared memory"},
+    {"mov.u32 %r2, sh; ld.shared.u8 %r3, [%r2+129];  // HERE\n",
+     TESSERA_EMU_OUT_OF_BOUNDS, 0, "0", 1024 + 129, true, "shared memory"},
     {"mov.u32 %r2, sh; ld.shared.u32 %r3, [%r2+8];  // HERE\n",
      TESSERA_EMU_UNINITIALISED, 0, "0", 1032, false, "never written"},
     {"mov.u32 %r2, sh; st.shared.u8 [%r2+8], %r1; bar.warp.sync -1;\n"
@@ -236,6 +238,9 @@ static void test_across_launches(emu *e) {
   CHECK(!emu_launch(e, "k", dims, args, 4));
   CHECK(emu_found(e, TESSERA_EMU_UNINITIALISED));
   CHECK_EQ(e->launch.fault, 0);
+  // Reading did not count as writing.
+  CHECK(!emu_launch(e, "k", dims, args, 4));
+  CHECK(emu_found(e, TESSERA_EMU_UNINITIALISED));
   e->config.checks = 0;
   CHECK(emu_launch(e, "k", dims, args, 4));
   // Bounds are checked always.

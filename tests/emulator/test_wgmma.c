@@ -50,7 +50,8 @@ static void test_types(emu *e, wg_case *w) {
       w->n = (form & 4) != 0 ? 32 : 8;
       w->a_registers = (form & 2) != 0;
       w->keep = (form & 4) == 0;
-      w->negate_a = form == 3 && !mat_integer(w->a_type);
+      // Form 3 negates both, 5 B alone, 7 A in registers alone.
+      w->negate_a = (form == 3 || form == 7) && !mat_integer(w->a_type);
       w->negate_b = (form == 5 || form == 3) && !mat_integer(w->b_type);
       w->saturate = form == 2 && mat_integer(w->a_type);
       w->selector = mat_formats[w->a_type].bits > 8 && (form & 2) != 0 ? 1 : 0;
