@@ -94,9 +94,8 @@ TSR_LANE uint32_t f32_least(uint32_t x, uint32_t y, uint32_t flags,
                             bool greatest) {
   bool x_nan = tsr_f32_is_nan(x), y_nan = tsr_f32_is_nan(y);
   bool first = greatest ? f32_key(x) > f32_key(y) : f32_key(x) < f32_key(y);
-  uint32_t result = (first || y_nan) && !x_nan ? x : y;
-  bool nan =
-      (x_nan && y_nan) || ((x_nan || y_nan) && (flags & TSR_FLOAT_NAN) != 0);
+  uint32_t result = ((first | y_nan) & !x_nan) ? x : y;
+  bool nan = (flags & TSR_FLOAT_NAN) != 0 ? x_nan | y_nan : x_nan & y_nan;
   return nan ? TSR_NAN_F32 : result;
 }
 TSR_LANE uint32_t f32_least_lane(uint32_t x, uint32_t y, uint32_t flags,
@@ -118,17 +117,18 @@ TSR_LANE uint32_t f32_least3_lane(uint32_t x, uint32_t y, uint32_t z,
   z = tsr_f32_flush(z, ftz) & keep;
   return f32_least(f32_least(x, y, flags, greatest), z, flags, greatest);
 }
-TSR_HANDLER_32(f32_min, 2, f32_least_lane(a[i], b[i], op->aux[0], false))
-TSR_HANDLER_32(f32_max, 2, f32_least_lane(a[i], b[i], op->aux[0], true))
-TSR_HANDLER_32(f32_min3, 3,
-               f32_least3_lane(a[i], b[i], c[i], op->aux[0], false))
-TSR_HANDLER_32(f32_max3, 3, f32_least3_lane(a[i], b[i], c[i], op->aux[0], true))
-TSR_HANDLER_32(f32_abs, 1,
-               tsr_f32_finish(a[i] & ~TSR_SIGN32,
-                              (op->aux[0] & TSR_FLOAT_FTZ) != 0, false))
-TSR_HANDLER_32(f32_neg, 1,
-               tsr_f32_finish(a[i] ^ TSR_SIGN32,
-                              (op->aux[0] & TSR_FLOAT_FTZ) != 0, false))
+TSR_HANDLER_FLAGS_32(f32_min, 2, f32_least_lane(a[i], b[i], flags, false))
+TSR_HANDLER_FLAGS_32(f32_max, 2, f32_least_lane(a[i], b[i], flags, true))
+TSR_HANDLER_FLAGS_32(f32_min3, 3,
+                     f32_least3_lane(a[i], b[i], c[i], flags, false))
+TSR_HANDLER_FLAGS_32(f32_max3, 3,
+                     f32_least3_lane(a[i], b[i], c[i], flags, true))
+TSR_HANDLER_FLAGS_32(f32_abs, 1,
+                     tsr_f32_finish(a[i] & ~TSR_SIGN32,
+                                    (flags & TSR_FLOAT_FTZ) != 0, false))
+TSR_HANDLER_FLAGS_32(f32_neg, 1,
+                     tsr_f32_finish(a[i] ^ TSR_SIGN32,
+                                    (flags & TSR_FLOAT_FTZ) != 0, false))
 TSR_HANDLER_32(f32_copysign, 2, (a[i] & TSR_SIGN32) | (b[i] & ~TSR_SIGN32))
 
 // --- f64 --------------------------------------------------------------------

@@ -44,10 +44,9 @@ TSR_LANE uint32_t odd_sum_f32(float a, float b) {
   float b_part = sum - a;
   float error = (a - (sum - b_part)) + (b - b_part);
   uint32_t bits = tsr_float_bits(sum);
-  bool outward = (error > 0) == (sum > 0);
-  bool change = ((error > 0) | (error < 0)) & ((bits & 1) == 0);
-  uint32_t step = outward ? 1u : 0xffffffffu;
-  return bits + (change ? step : 0);
+  uint32_t step = (bits ^ tsr_float_bits(error)) >> 31 != 0 ? 0xffffffffu : 1u;
+  step = (bits & 1) == 0 ? step : 0;
+  return bits + (fabsf(error) > 0 ? step : 0);  // as in tsr_odd_sum
 }
 TSR_LANE uint32_t half_fma(uint32_t x, uint32_t y, uint32_t z, half_mode mode) {
   float a = half_in(x, mode), b = half_in(y, mode), c = half_in(z, mode);
@@ -110,15 +109,15 @@ TSR_LANE uint32_t half_neg(uint32_t x, uint32_t y, uint32_t z, half_mode mode) {
 
 #define LOW(X) ((X)&0xffffu)
 #define HIGH(X) ((X) >> 16)
-#define MODE(BRAIN) ((half_mode){(BRAIN), op->aux[0]})
+#define MODE(BRAIN) ((half_mode){(BRAIN), flags})
 #define PAIR(NAME, BRAIN)                               \
   (NAME(LOW(a[i]), LOW(b[i]), LOW(c[i]), MODE(BRAIN)) | \
    NAME(HIGH(a[i]), HIGH(b[i]), HIGH(c[i]), MODE(BRAIN)) << 16)
-#define HALF_HANDLERS(NAME, COUNT)                                       \
-  TSR_HANDLER_32(NAME##_f16, COUNT, NAME(a[i], b[i], c[i], MODE(false))) \
-  TSR_HANDLER_32(NAME##_bf16, COUNT, NAME(a[i], b[i], c[i], MODE(true))) \
-  TSR_HANDLER_32(NAME##_f16x2, COUNT, PAIR(NAME, false))                 \
-  TSR_HANDLER_32(NAME##_bf16x2, COUNT, PAIR(NAME, true))
+#define HALF_HANDLERS(NAME, COUNT)                                             \
+  TSR_HANDLER_FLAGS_32(NAME##_f16, COUNT, NAME(a[i], b[i], c[i], MODE(false))) \
+  TSR_HANDLER_FLAGS_32(NAME##_bf16, COUNT, NAME(a[i], b[i], c[i], MODE(true))) \
+  TSR_HANDLER_FLAGS_32(NAME##_f16x2, COUNT, PAIR(NAME, false))                 \
+  TSR_HANDLER_FLAGS_32(NAME##_bf16x2, COUNT, PAIR(NAME, true))
 
 HALF_HANDLERS(half_add, 2)
 HALF_HANDLERS(half_sub, 2)

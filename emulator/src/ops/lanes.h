@@ -58,8 +58,8 @@ TSR_LANE bool tsr_f32_is_nan(uint32_t bits) {
 }
 // Subnormals become zeros of their sign (PTX ISA 9.7.3, .ftz).
 TSR_LANE uint32_t tsr_f32_flush(uint32_t bits, bool ftz) {
-  uint32_t keep = (bits & 0x7f800000u) == 0 && ftz ? TSR_SIGN32 : 0xffffffffu;
-  return bits & keep;
+  uint32_t keep = ftz ? TSR_SIGN32 : 0xffffffffu;  // the same for all lanes
+  return (bits & 0x7f800000u) == 0 ? bits & keep : bits;
 }
 // To [+0, 1]; NaN becomes +0 (PTX ISA 9.7.3, .sat).
 TSR_LANE uint32_t tsr_f32_saturate(uint32_t bits) {
@@ -80,10 +80,12 @@ TSR_LANE double tsr_odd_sum(double a, double b) {
   double b_part = sum - a;
   double error = (a - (sum - b_part)) + (b - b_part);
   uint64_t bits = tsr_double_bits(sum);
-  bool outward = (error > 0) == (sum > 0);
-  bool change = ((error > 0) | (error < 0)) & ((bits & 1) == 0);
-  uint64_t step = outward ? 1 : UINT64_MAX;
-  return tsr_double(bits + (change ? step : 0));
+  // Away from zero where the signs agree. Conditions of their own, not of
+  // other truth values: those would not be vectorised.
+  uint64_t apart = (bits ^ tsr_double_bits(error)) >> 63;
+  uint64_t step = apart != 0 ? UINT64_MAX : 1;
+  step = (bits & 1) == 0 ? step : 0;
+  return tsr_double(bits + (fabs(error) > 0 ? step : 0));  // not for NaN
 }
 
 // |value| in the mode |round|; it must be exact, rounded to odd, or at least on
@@ -142,8 +144,10 @@ TSR_LANE uint32_t tsr_f16_to_f32(uint32_t half) {
   uint32_t exponent = half & 0x7c00u;
   uint32_t normal = ((half & 0x7fffu) << 13) + ((127u - 15) << 23);
   uint32_t top = normal + ((127u - 15) << 23);
-  // Not by scaling a subnormal f32, which processors are slow at.
-  float fraction = (float)(int32_t)(half & 0x3ffu) * 0x1p-24f;
+  // Units of 2^-24 are those of f32 at 0.5. (Not by scaling a subnormal, which
+  // processors are slow at, nor by an integer's conversion, which gcc would
+  // narrow to 16 bits and then not vectorise.)
+  float fraction = tsr_float(0x3f000000u | (half & 0x3ffu)) - 0.5f;
   uint32_t bits = exponent == 0 ? tsr_float_bits(fraction) : normal;
   return sign | (exponent == 0x7c00u ? top : bits);
 }
@@ -178,15 +182,17 @@ TSR_LANE bool tsr_half_is_nan(uint32_t half, bool brain) {
 }
 TSR_LANE uint32_t tsr_half_flush(uint32_t half, bool brain, bool ftz) {
   uint32_t exponent = half & (brain ? 0x7f80u : 0x7c00u);
-  return half & (exponent == 0 && ftz ? 0x8000u : 0xffffu);
+  uint32_t keep = ftz ? 0x8000u : 0xffffu;
+  return exponent == 0 ? half & keep : half & 0xffffu;
 }
 // NaN, .sat and .relu of a 16-bit result.
 TSR_LANE uint32_t tsr_half_finish(uint32_t half, bool brain, uint32_t flags) {
   uint32_t one = brain ? 0x3f80u : 0x3c00u;
   bool nan = tsr_half_is_nan(half, brain);
   bool negative = (half & 0x8000u) != 0;
-  uint32_t clamped = nan || negative ? 0 : (half > one ? one : half);
-  uint32_t result = negative && (flags & TSR_FLOAT_RELU) != 0 ? 0 : half;
+  uint32_t clamped = (nan | negative) ? 0 : (half > one ? one : half);
+  uint32_t keep = (flags & TSR_FLOAT_RELU) != 0 ? 0 : 0xffffu;
+  uint32_t result = negative ? half & keep : half;
   result = nan ? TSR_NAN_F16 : result;
   return (flags & TSR_FLOAT_SAT) != 0 ? clamped : result;
 }
@@ -194,20 +200,40 @@ TSR_LANE uint32_t tsr_half_finish(uint32_t half, bool brain, uint32_t flags) {
 // --- Handlers ---------------------------------------------------------------
 
 // A handler NAME of 32-bit lanes; |value| is an expression in a (b, c) at |i|.
-#define TSR_HANDLER_32(NAME, COUNT, VALUE)                             \
+#define TSR_HANDLER_HEAD_32(NAME, COUNT)                               \
   TSR_CLONES static tsr_flow NAME(tsr_warp *warp, const tsr_op *op,    \
                                   uint32_t mask) {                     \
     const uint32_t *a = tsr_src32(warp, op->src[0]);                   \
     const uint32_t *b = tsr_src32(warp, op->src[(COUNT) > 1 ? 1 : 0]); \
     const uint32_t *c = tsr_src32(warp, op->src[(COUNT) > 2 ? 2 : 0]); \
-    uint32_t out[TSR_LANES];                                           \
-    for (uint32_t i = 0; i < TSR_LANES; ++i) {                         \
-      out[i] = (VALUE);                                                \
-    }                                                                  \
-    (void)a, (void)b, (void)c;                                         \
-    tsr_put32(warp, op->dst[0], mask, out);                            \
-    return TSR_FLOW_NEXT;                                              \
+    uint32_t out[TSR_LANES];
+#define TSR_HANDLER_TAIL_32               \
+  (void)a, (void)b, (void)c;              \
+  tsr_put32(warp, op->dst[0], mask, out); \
+  return TSR_FLOW_NEXT;                   \
   }
+#define TSR_HANDLER_32(NAME, COUNT, VALUE)   \
+  TSR_HANDLER_HEAD_32(NAME, COUNT)           \
+  for (uint32_t i = 0; i < TSR_LANES; ++i) { \
+    out[i] = (VALUE);                        \
+  }                                          \
+  TSR_HANDLER_TAIL_32
+// The same of |value| in |flags|, too: a loop for the case without any, which
+// is the usual one and becomes vector code when they are known to be absent.
+#define TSR_HANDLER_FLAGS_32(NAME, COUNT, VALUE) \
+  TSR_HANDLER_HEAD_32(NAME, COUNT)               \
+  if (op->aux[0] == 0) {                         \
+    enum { flags = 0 };                          \
+    for (uint32_t i = 0; i < TSR_LANES; ++i) {   \
+      out[i] = (VALUE);                          \
+    }                                            \
+  } else {                                       \
+    const uint32_t flags = op->aux[0];           \
+    for (uint32_t i = 0; i < TSR_LANES; ++i) {   \
+      out[i] = (VALUE);                          \
+    }                                            \
+  }                                              \
+  TSR_HANDLER_TAIL_32
 #define TSR_HANDLER_64(NAME, COUNT, VALUE)                             \
   TSR_CLONES static tsr_flow NAME(tsr_warp *warp, const tsr_op *op,    \
                                   uint32_t mask) {                     \
