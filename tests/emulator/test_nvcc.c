@@ -2,6 +2,7 @@
 // Calls as nvcc writes them (kernels/calls.cu), optimised and not, against
 // the same computation on the host; with compacted registers and without.
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "decode/compaction.h"
 #include "harness.h"
@@ -105,6 +106,40 @@ static void run_asserts(emu *e) {
   CHECK(strstr(emu_findings(e), "thread (3,0,0)") != NULL);
 }
 
+// Blocks in their order, lanes in theirs; the host's printf is the reference.
+static void run_prints(emu *e) {
+  char path[] = "/tmp/emulator_nvccXXXXXX";
+  int file = mkstemp(path);
+  CHECK(file >= 0);
+  tsr_report_set_output(e->report, path);
+  uint64_t args[1] = {3};
+  emu_dims dims = {.grid = {20}, .block = {4}};
+  bool clean = emu_launch(e, "say", dims, args, 1);
+  CHECK(clean);
+  if (!clean) fprintf(stderr, "%s", emu_findings(e));
+  tsr_report_set_output(e->report, NULL);
+  CHECK(emu_launch(e, "say", dims, args, 1));  // goes nowhere
+  static char expected[1 << 16], text[1 << 16];
+  size_t size = 0;
+  for (int block = 0; block < 20; ++block) {
+    for (int t = 0; t < 3; ++t) {
+      size += (size_t)snprintf(
+          expected + size, sizeof(expected) - size,
+          "block %d thread %2d: text %5.2f %c %lld %p%%|%-4d|%*d\n", block, t,
+          1.5 * t, 'a' + t, -5000000000LL, (void *)16, 7, 4, t);
+    }
+    for (int t = 0; t < 4; ++t) {
+      size += (size_t)snprintf(expected + size, sizeof(expected) - size,
+                               "no arguments\n");
+    }
+  }
+  ssize_t got = read(file, text, sizeof(text) - 1);
+  CHECK_EQ(got, size);
+  CHECK_STR(text, expected);
+  (void)close(file);
+  (void)unlink(path);
+}
+
 int main(void) {
   static const char *const files[] = {"calls.ptx", "calls_plain.ptx"};
   for (int i = 0; i < 4; ++i) {
@@ -115,6 +150,8 @@ int main(void) {
     load_file(&e, files[i % 2]);
     run_calls(&e);
     run_asserts(&e);
+    load_file(&e, "print.ptx");
+    run_prints(&e);
     emu_fini(&e);
   }
   return test_finish();

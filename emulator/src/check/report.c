@@ -9,8 +9,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/memory.h"
 #include "decode/program.h"
 
@@ -23,12 +25,25 @@ typedef struct entry {
   bool settled;             // its launch has ended, the log has it
 } entry;
 
+// What a block printed.
+typedef struct print {
+  uint64_t block;
+  size_t start, size;  // in |printed|
+} print;
+
+// Per launch, as a device's buffer (cudaLimitPrintfFifoSize).
+enum { PRINT_MAX = 1 << 20 };
+
 struct tsr_report {
   pthread_mutex_t mutex;
   entry *entries;  // FINDINGS_MAX
   size_t count;
-  uint64_t dropped;  // beyond FINDINGS_MAX
-  int log;           // file descriptor, or -1
+  uint64_t dropped;    // beyond FINDINGS_MAX
+  int log;             // file descriptor, or -1
+  int output;          // of printf, likewise
+  tsr_buffer printed;  // by the launch in progress
+  print *prints;
+  size_t print_count, print_capacity;
 };
 
 tsr_status tsr_report_create(tsr_report **out_report, tsr_error *error) {
@@ -42,6 +57,8 @@ tsr_status tsr_report_create(tsr_report **out_report, tsr_error *error) {
   }
   report->entries = entries;
   report->log = -1;
+  report->output = -1;
+  tsr_buffer_init(&report->printed);
   if (pthread_mutex_init(&report->mutex, NULL) != 0) {
     tsr_free(entries);
     tsr_free(report);
@@ -54,6 +71,9 @@ tsr_status tsr_report_create(tsr_report **out_report, tsr_error *error) {
 void tsr_report_destroy(tsr_report *report) {
   if (report == NULL) return;
   tsr_report_set_log(report, NULL);
+  tsr_report_set_output(report, NULL);
+  tsr_buffer_fini(&report->printed);
+  tsr_free(report->prints);
   (void)pthread_mutex_destroy(&report->mutex);
   tsr_free(report->entries);
   tsr_free(report);
@@ -66,33 +86,96 @@ void tsr_report_clear(tsr_report *report) {
   (void)pthread_mutex_unlock(&report->mutex);
 }
 
-void tsr_report_set_log(tsr_report *report, const char *path) {
-  int log = -1;
+// Replaces |*file| by |path|, "-" being |standard|.
+static void reopen(tsr_report *report, int *file, const char *path,
+                   int standard) {
+  int opened = -1;
   if (path != NULL && strcmp(path, "-") == 0) {
-    log = STDERR_FILENO;
+    opened = standard;
   } else if (path != NULL) {
-    log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    opened = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   }
   (void)pthread_mutex_lock(&report->mutex);
-  int before = report->log;
-  report->log = log;
+  int before = *file;
+  *file = opened;
   (void)pthread_mutex_unlock(&report->mutex);
   if (before > STDERR_FILENO) (void)close(before);
+}
+
+void tsr_report_set_log(tsr_report *report, const char *path) {
+  reopen(report, &report->log, path, STDERR_FILENO);
+}
+
+void tsr_report_set_output(tsr_report *report, const char *path) {
+  reopen(report, &report->output, path, STDOUT_FILENO);
+}
+
+static void write_all(int file, const char *cursor, size_t left) {
+  while (left > 0) {
+    ssize_t written = write(file, cursor, left);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;  // a log that cannot be written is no error
+    cursor += written;
+    left -= (size_t)written;
+  }
 }
 
 static void write_log(int log, const char *message) {
   char line[sizeof(((tessera_emu_finding *)0)->message) + 32];
   int size = snprintf(line, sizeof(line), "tessera-cuda-emu: %s\n", message);
   if (size < 0) return;
-  const char *cursor = line;
-  size_t left = (size_t)size < sizeof(line) ? (size_t)size : sizeof(line) - 1;
-  while (left > 0) {
-    ssize_t written = write(log, cursor, left);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;  // a log that cannot be written is no error
-    cursor += written;
-    left -= (size_t)written;
+  write_all(log, line,
+            (size_t)size < sizeof(line) ? (size_t)size : sizeof(line) - 1);
+}
+
+// --- What kernels print -----------------------------------------------------
+
+static bool grow_prints(tsr_report *report) {
+  if (report->print_count < report->print_capacity) return true;
+  size_t capacity = report->print_capacity * 2 + 64;
+  print *prints = tsr_realloc(report->prints, capacity * sizeof(*prints));
+  if (prints == NULL) return false;
+  report->prints = prints;
+  report->print_capacity = capacity;
+  return true;
+}
+
+void tsr_report_print(const tsr_block *block, const char *text, size_t size) {
+  tsr_report *report = block->launch->report;
+  if (report == NULL || size == 0) return;
+  (void)pthread_mutex_lock(&report->mutex);
+  if (report->output >= 0 && size <= PRINT_MAX - report->printed.size &&
+      grow_prints(report)) {
+    report->prints[report->print_count++] = (print){
+        .block = block->linear, .start = report->printed.size, .size = size};
+    tsr_buffer_append(&report->printed, text, size);
   }
+  (void)pthread_mutex_unlock(&report->mutex);
+}
+
+static int compare_prints(const void *a, const void *b) {
+  const print *x = a, *y = b;
+  if (x->block != y->block) return x->block < y->block ? -1 : 1;
+  return x->start < y->start ? -1 : 1;
+}
+
+// Block by block: the same whatever the threads did.
+static void write_prints(tsr_report *report, const tsr_launch *launch) {
+  if (report->print_count == 0) return;
+  if (!launch->together) {
+    qsort(report->prints, report->print_count, sizeof(*report->prints),
+          compare_prints);
+  }
+  for (size_t i = 0; i < report->print_count && !report->printed.failed; ++i) {
+    const print *p = &report->prints[i];
+    bool behind = tsr_launch_failed(launch) && !launch->together &&
+                  p->block > tsr_launch_failed_block(launch);
+    if (behind) continue;
+    write_all(report->output, report->printed.data + p->start, p->size);
+  }
+  report->print_count = 0;
+  tsr_buffer_fini(&report->printed);
+  tsr_buffer_init(&report->printed);
 }
 
 const char *tsr_finding_name(tessera_emu_finding_kind kind) {
@@ -316,6 +399,7 @@ void tsr_report_settle(const tsr_launch *launch) {
   if (tsr_launch_failed(launch) && !launch->together) {
     drop_behind(report, launch);
   }
+  write_prints(report, launch);
   entry *next;
   while ((next = next_unsettled(report, launch->number)) != NULL) {
     if (report->log >= 0) write_log(report->log, next->finding.message);

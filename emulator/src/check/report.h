@@ -30,6 +30,11 @@ void tsr_find_block(tsr_block *block, uint32_t line,
                     tessera_emu_finding_kind kind, bool fatal,
                     const char *format, ...) TSR_PRINTF(5, 6);
 
+// Where printf of kernels goes: appended to |path| ("-": the standard output)
+// when their launch has ended; NULL: nowhere.
+void tsr_report_set_output(tsr_report *report, const char *path);
+// |block| prints.
+void tsr_report_print(const tsr_block *block, const char *text, size_t size);
 // |launch| has ended: its findings are logged, less those that would not have
 // been made had the blocks run one after another.
 void tsr_report_settle(const tsr_launch *launch);

@@ -96,7 +96,7 @@ typedef struct tsr_driver {
   uint32_t device_count;
   bool bad_environment;
   tsr_report *report;
-  char *log_path, *profile_path;
+  char *log_path, *profile_path, *print_path;
   tessera_emu_profile *profiles;  // a ring
   uint32_t profile_capacity, profile_count, profile_first;
   tsr_memory *memories;  // sorted by address

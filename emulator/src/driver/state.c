@@ -142,6 +142,7 @@ void tsr_driver_configure(void) {
       tsr_config_from_environment(&tsr_the.config, &error) != TSR_OK;
   tsr_the.log_path = environment_copy("TESSERA_EMU_LOG");
   tsr_the.profile_path = environment_copy("TESSERA_EMU_PROFILE_LOG");
+  tsr_the.print_path = environment_copy("TESSERA_EMU_PRINTF");
   const char *devices = getenv("TESSERA_EMU_DEVICE");
   if (devices != NULL && !choose_devices(devices)) {
     tsr_the.bad_environment = true;
@@ -171,6 +172,7 @@ CUresult tsr_driver_start(void) {
     tsr_status status = tsr_report_create(&tsr_the.report, &error);
     if (status != TSR_OK) return tsr_result_of(status);
     tsr_report_set_log(tsr_the.report, tsr_the.log_path);
+    tsr_report_set_output(tsr_the.report, tsr_the.print_path);
   }
   tsr_the.initialised = true;
   return CUDA_SUCCESS;
@@ -221,6 +223,7 @@ void tsr_driver_stop(void) {
                       .config = tsr_the.config,
                       .log_path = tsr_the.log_path,
                       .profile_path = tsr_the.profile_path,
+                      .print_path = tsr_the.print_path,
                       .threads = tsr_the.threads};
   // The devices of the environment come back, not those of a test before.
   tsr_the = fresh;

@@ -328,7 +328,7 @@ static bool decode_system(tsr_decoder *d, call_parts *parts,
   if (op == NULL) return false;
   op->data = call;
   d->body->calls_system = true;
-  return true;
+  return move_results(d, parts);
 }
 
 static bool decode_direct(tsr_decoder *d, call_parts *parts, uint32_t index) {

@@ -1,28 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-// A failed assert() of CUDA C ends the launch with its text. Device-side
-// printf, malloc and free are known by name, so that modules that merely
-// contain them load; executing one is a finding.
+// A failed assert() of CUDA C ends the launch with its text; what device-side
+// printf prints is kept until the launch ends. malloc and free are known by
+// name, so that modules that merely contain them load; executing one is a
+// finding.
 #include "ops/system.h"
 
 #include <stdio.h>
 
 #include "check/report.h"
+#include "ops/print.h"
+
+// Where result or argument |index| of the call lies for |lane|; NULL when there
+// is none.
+static unsigned char *place(const tsr_warp *warp, const tsr_op *op,
+                            uint32_t lane, uint32_t index) {
+  const tsr_system_call *call = op->data;
+  const tsr_signature *signature = call->signature;
+  const tsr_block *block = warp->block;
+  uint32_t size = signature->sizes[index];
+  uint64_t offset =
+      warp->local + call->caller->local_bytes + signature->offsets[index];
+  if (size > 8 || offset + size > block->local_stride) return NULL;
+  size_t thread = (size_t)warp->index * TSR_LANES + lane;
+  return block->local + thread * block->local_stride + offset;
+}
 
 // Argument |index| of |lane|, zero-extended; 0 when there is none.
 static uint64_t argument(const tsr_warp *warp, const tsr_op *op, uint32_t lane,
                          uint32_t index) {
-  const tsr_system_call *call = op->data;
-  const tsr_signature *signature = call->signature;
-  const tsr_block *block = warp->block;
+  const tsr_signature *signature =
+      ((const tsr_system_call *)op->data)->signature;
   if (index >= signature->param_count) return 0;
-  uint32_t at = signature->result_count + index;
-  uint64_t value = 0, size = signature->sizes[at];
-  uint64_t offset =
-      warp->local + call->caller->local_bytes + signature->offsets[at];
-  if (size > 8 || offset + size > block->local_stride) return 0;
-  size_t thread = (size_t)warp->index * TSR_LANES + lane;
-  memcpy(&value, block->local + thread * block->local_stride + offset,
-         (size_t)size);
+  index += signature->result_count;
+  uint64_t value = 0;
+  const unsigned char *at = place(warp, op, lane, index);
+  if (at != NULL) memcpy(&value, at, signature->sizes[index]);
   return value;
 }
 
@@ -55,6 +67,28 @@ static tsr_flow run_assert(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
   return TSR_FLOW_FAULT;
 }
 
+// vprintf(format, buffer of the arguments). Lanes print one after another.
+static tsr_flow run_print(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
+  const tsr_system_call *call = op->data;
+  tsr_buffer text;
+  tsr_buffer_init(&text);
+  bool fine = true;
+  for (; fine && mask != 0; mask &= mask - 1) {
+    uint32_t lane = (uint32_t)__builtin_ctz(mask);
+    int32_t result = 0;
+    fine = tsr_print(warp, op, lane, argument(warp, op, lane, 0),
+                     argument(warp, op, lane, 1), &text, &result);
+    unsigned char *at = call->signature->result_count == 1 &&
+                                call->signature->sizes[0] == sizeof(result)
+                            ? place(warp, op, lane, 0)
+                            : NULL;
+    if (at != NULL) memcpy(at, &result, sizeof(result));
+  }
+  tsr_report_print(warp->block, tsr_buffer_text(&text), text.size);
+  tsr_buffer_fini(&text);
+  return fine ? TSR_FLOW_NEXT : TSR_FLOW_FAULT;
+}
+
 static tsr_flow run_unsupported(tsr_warp *warp, const tsr_op *op,
                                 uint32_t mask) {
   const tsr_system_call *call = op->data;
@@ -65,8 +99,9 @@ static tsr_flow run_unsupported(tsr_warp *warp, const tsr_op *op,
 }
 
 tsr_handler tsr_system_handler(tsr_ptx_str name) {
-  static const char *const known[] = {"vprintf", "malloc", "free", NULL};
+  static const char *const known[] = {"malloc", "free", NULL};
   if (tsr_ptx_str_equal(name, "__assertfail")) return run_assert;
+  if (tsr_ptx_str_equal(name, "vprintf")) return run_print;
   for (int i = 0; known[i] != NULL; ++i) {
     if (tsr_ptx_str_equal(name, known[i])) return run_unsupported;
   }
