@@ -514,6 +514,13 @@ static void check_refused(emu *e, const char *instruction) {
 
 static void test_refused(emu *e) {
   check_refused(e, LOAD("[%r1], [%rd1], 16;"));
+  check_refused(e,
+                "cp.async.bulk.shared::cta.global.mbarrier::complete_tx::bytes"
+                ".multicast::cluster [%r1], [%rd1], 16, [%r2], %h;");
+  check_refused(e,
+                "cp.async.bulk.tensor.1d.shared::cta.global.mbarrier::"
+                "complete_tx::bytes.multicast::cluster [%r1], [%rd1, {%r1}], "
+                "[%r2], %h;");
   check_refused(e, LOAD("[%r1], [%rd1], 16, [%r2], %h;"));
   check_refused(e,
                 "cp.async.bulk.shared::cluster.global.bulk_group [%r1], "

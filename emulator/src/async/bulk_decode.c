@@ -183,6 +183,20 @@ static tsr_bulk_data *new_data(tsr_decoder *d) {
   return tsr_arena_alloc(tsr_decode_arena(d), sizeof(tsr_bulk_data));
 }
 
+// A copy to several blocks goes to .shared::cluster.
+static bool take_multicast(tsr_decoder *d, bool *out_multicast) {
+  const tsr_ptx_instruction *instruction = tsr_decode_instruction(d);
+  *out_multicast = tsr_mod(d, "multicast::cluster");
+  for (uint32_t i = 0; *out_multicast && i < instruction->modifier_count; ++i) {
+    if (tsr_ptx_str_equal(instruction->modifiers[i].name, "shared::cta")) {
+      return tsr_decode_error(d,
+                              "'.multicast::cluster' copies to "
+                              "'.shared::cluster', not to '.shared::cta'");
+    }
+  }
+  return true;
+}
+
 // --- Linear copies
 
 static bool decode_linear(tsr_decoder *d, bool reduce) {
@@ -195,7 +209,8 @@ static bool decode_linear(tsr_decoder *d, bool reduce) {
     return tsr_decode_error(d, "bulk reduction: not from global memory");
   }
   bool hint = tsr_mod(d, "L2::cache_hint");
-  bool multicast = tsr_mod(d, "multicast::cluster");
+  bool multicast = false;
+  if (!take_multicast(d, &multicast)) return false;
   if ((multicast && data->kind != TSR_BULK_LOAD) ||
       (hint && data->kind == TSR_BULK_SHARED)) {
     return tsr_decode_error(d, "bulk copy: modifier of another form");
@@ -238,7 +253,8 @@ static bool decode_tensor(tsr_decoder *d, bool reduce) {
     return tsr_decode_error(d, "tensor copy: no such combination of spaces");
   }
   bool hint = tsr_mod(d, "L2::cache_hint");
-  bool multicast = !store && tsr_mod(d, "multicast::cluster");
+  bool multicast = false;
+  if (!store && !take_multicast(d, &multicast)) return false;
   if (!tsr_need_operands(d, store ? 2 : 3, 5)) return false;
   tsr_op *op = emit(d, tsr_run_tensor, data);
   if (op == NULL) return false;
