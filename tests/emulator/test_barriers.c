@@ -87,6 +87,11 @@ static void check_forms(emu *e) {
       "setp.ge.u32 %p3, %r1, 2;\n@%p3 bra FETCH;\n"
       "bar.arrive 6, 128;\nbar.sync 7, 128;\nbra MET;\n"
       "FETCH: bar.sync 6, 128;\nbar.arrive 7, 128;\nMET: bar.sync 0;",
+      // Votes do not outlive their barrier.
+      "bar.red.popc.u32 %r11, 1, %p0;\nbar.red.popc.u32 %r11, 1, !%p0;\n"
+      "sub.u32 %r11, %r11, 32;",
+      "barrier.cluster.arrive;\nbarrier.cluster.wait;\n"
+      "barrier.cluster.arrive;\nbarrier.cluster.wait;",
       // Many rounds of the same barrier.
       "mov.u32 %r8, 0;\nNEXT: bar.sync 0;\nadd.u32 %r8, %r8, 1;\n"
       "setp.lt.u32 %p3, %r8, 50;\n@%p3 bra NEXT;",
@@ -156,6 +161,9 @@ static void check_misuse(emu *e) {
        TESSERA_EMU_BARRIER, NULL},
       {"barrier.cluster.wait;\n", TESSERA_EMU_BARRIER,
        "without barrier.cluster.arrive"},
+      {"barrier.cluster.arrive;\nbarrier.cluster.wait;\n"
+       "barrier.cluster.wait;\n",
+       TESSERA_EMU_BARRIER, "without barrier.cluster.arrive"},
       {"setp.eq.u32 %p0, %r1, 0;\n@!%p0 bra B;\nbarrier.cluster.arrive;\n"
        "barrier.cluster.arrive;\nB: barrier.cluster.arrive;\n"
        "barrier.cluster.wait;\n",
@@ -206,6 +214,30 @@ static void check_refused(emu *e) {
   }
 }
 
+// The last warp to come does not wait.
+static void check_counts(emu *e) {
+  CHECK(run(e, "bar.sync 0;\n", THREADS, NULL));
+  CHECK_EQ(e->launch.profile.barrier_waits, THREADS / 32 - 1);
+}
+
+// Without checks a block reads the pattern, not what the last block left.
+static void check_fresh(emu *e) {
+  uint32_t out[40];
+  emu_must_load(e, HEAD KERNEL
+                "mov.u32 %r3, %ctaid.x;\nmul.wide.u32 %d1, %r3, 4;\n"
+                "add.u64 %d1, %d0, %d1;\nld.shared.u32 %r4, [s];\n"
+                "st.shared.u32 [s], %r3;\nst.global.u32 [%d1], %r4;\n"
+                "ret;\n}\n");
+  uint64_t args[1] = {emu_upload(e, NULL, sizeof(out))};
+  emu_dims dims = {.grid = {40}, .block = {1}};
+  uint32_t checks = e->config.checks;
+  e->config.checks = 0;
+  CHECK(emu_launch(e, "k", dims, args, 1));
+  emu_download(e, out, args[0], sizeof(out));
+  for (int i = 0; i < 40; ++i) CHECK_EQ(out[i], UINT32_MAX);
+  e->config.checks = checks;
+}
+
 int main(void) {
   emu e;
   emu_init(&e, "h100");
@@ -214,6 +246,8 @@ int main(void) {
   check_ended(&e);
   check_misuse(&e);
   check_refused(&e);
+  check_counts(&e);
+  check_fresh(&e);
   emu_fini(&e);
   return test_finish();
 }

@@ -191,7 +191,6 @@ static void try_open_cluster(tsr_context *context) {
     context->states[w].cluster_arrived = 0;
   }
   tsr_race_barrier(context->block.race, TSR_BARRIERS, warps);
-  ++context->cluster_phase;
   ++context->block.progress;
   wake(context, TSR_WAIT_CLUSTER, 0, NULL);
 }

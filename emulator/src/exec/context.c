@@ -181,7 +181,6 @@ void tsr_context_begin(tsr_context *context, uint64_t linear) {
   begin_block(block, linear);
   fill_registers(context);
   memset(context->barriers, 0, sizeof(context->barriers));
-  context->cluster_phase = 0;
   context->sleeping = context->parked = context->spinning = 0;
   context->vain = 0;
   context->changes = tsr_context_changes(context);

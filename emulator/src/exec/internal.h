@@ -54,7 +54,6 @@ typedef struct tsr_context {
   unsigned char *registers;
   size_t register_bytes;  // of a warp
   tsr_named_barrier barriers[TSR_BARRIERS];
-  uint32_t cluster_phase;
   uint32_t ready;     // warps with a split that can run
   uint32_t sleeping;  // warps with a split in nanosleep
   uint32_t parked;    // warps with a split in TSR_WAIT_RETRY
