@@ -23,14 +23,15 @@ double tsr_value_f32(uint32_t bits) {
 }
 
 double tsr_value_f16(uint32_t bits) {
-  uint32_t exponent = bits >> 10 & 31, fraction = bits & 0x3ff;
+  uint64_t exponent = bits >> 10 & 31, fraction = bits & 0x3ff;
   double value;
   if (exponent == 31) {
     value = fraction != 0 ? (double)NAN : (double)INFINITY;
   } else if (exponent == 0) {
-    value = ldexp(fraction, -24);
+    value = (double)fraction * 0x1p-24;
   } else {
-    value = ldexp(1024.0 + fraction, (int)exponent - 25);
+    uint64_t wide = (exponent + 1023 - 15) << 52 | fraction << 42;
+    memcpy(&value, &wide, sizeof(value));
   }
   return (bits & 0x8000) != 0 ? -value : value;
 }
