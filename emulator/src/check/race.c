@@ -218,6 +218,7 @@ static const char *verb(const visit *v) {
 
 static void conflict(const visit *v, uint32_t offset, const char *what,
                      uint32_t who, uint32_t lane, uint32_t line) {
+  if (tsr_find_again(v->warp, v->op, TESSERA_EMU_RACE)) return;
   char other[96];
   describe(other, sizeof(other), v, who, lane, line);
   tsr_find(v->warp, v->op, v->lane < TSR_LANES ? v->lane : TSR_NO_LANE,

@@ -189,6 +189,12 @@ const char *tsr_finding_name(tessera_emu_finding_kind kind) {
   return names[index < sizeof(names) / sizeof(names[0]) ? index : 0];
 }
 
+// |found| was made once more, in |block|.
+static void count_again(entry *found, uint64_t block) {
+  ++found->finding.count;
+  found->count_in_block += block == found->block ? 1 : 0;
+}
+
 static entry *find_entry(tsr_report *report, uint64_t launch,
                          tessera_emu_finding_kind kind, uint32_t line) {
   for (size_t i = report->count; i-- > 0;) {
@@ -292,16 +298,32 @@ static void record(const place *at, tessera_emu_finding_kind kind,
   if (found == NULL) {
     ++report->dropped;
   } else {
-    uint64_t count = found->finding.count + 1;
+    uint64_t count = found->finding.count;
     if (is_new || block < found->block) {
       fill(&found->finding, at, kind, format, arguments);
       found->block = block;
       found->count_in_block = 0;
     }
     found->finding.count = count;
-    found->count_in_block += block == found->block ? 1 : 0;
+    count_again(found, block);
   }
   (void)pthread_mutex_unlock(&report->mutex);
+}
+
+bool tsr_find_again(const tsr_warp *warp, const tsr_op *op,
+                    tessera_emu_finding_kind kind) {
+  tsr_launch *launch = warp->block->launch;
+  tsr_report *report = launch->report;
+  if (report == NULL) return false;
+  uint64_t block = warp->block->linear;
+  (void)pthread_mutex_lock(&report->mutex);
+  entry *found =
+      find_entry(report, launch->number, kind, op == NULL ? 0 : op->line);
+  bool again = found != NULL && block >= found->block;
+  if (again) count_again(found, block);
+  (void)pthread_mutex_unlock(&report->mutex);
+  if (again) (void)__atomic_add_fetch(&launch->findings, 1, __ATOMIC_RELAXED);
+  return again;
 }
 
 void tsr_find(tsr_warp *warp, const tsr_op *op, uint32_t lane,

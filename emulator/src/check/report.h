@@ -25,7 +25,11 @@ void tsr_report_set_log(tsr_report *report, const char *path);
 void tsr_find(tsr_warp *warp, const tsr_op *op, uint32_t lane,
               tessera_emu_finding_kind kind, bool fatal, uint64_t address,
               const char *format, ...) TSR_PRINTF(7, 8);
-// The same without a warp (deadlocks, leaks at the end of a block).
+// Counts a finding if one of its kind and line is kept already that this one
+// would not replace: then nobody needs to put its message together.
+bool tsr_find_again(const tsr_warp *warp, const tsr_op *op,
+                    tessera_emu_finding_kind kind);
+// tsr_find without a warp (deadlocks, leaks at the end of a block).
 void tsr_find_block(tsr_block *block, uint32_t line,
                     tessera_emu_finding_kind kind, bool fatal,
                     const char *format, ...) TSR_PRINTF(5, 6);
