@@ -106,6 +106,11 @@ static void check_special(emu *e) {
     CHECK_EQ(out[0][i], i);
     CHECK_EQ(out[1][i], 32);
   }
+  // Older texts read %gridid as 32 bits.
+  CHECK(emu_lanes(e, NULL, "mov.u32 %o0, %gridid; mov.u64 %o1, %gridid;", "",
+                  NULL, "rd", out));
+  CHECK_EQ(out[0][3], out[1][3]);
+  CHECK_EQ(out[1][3], e->launch.number);
   CHECK(emu_lanes(e, ".global .align 8 .u32 table[4] = {1, 2, 3, 4};",
                   ".reg .b64 %a<2>; mov.u64 %a0, table; mov.u64 %a1, table+8;"
                   "sub.u64 %o0, %a1, %a0; ld.global.u32 %o1, [%a1];",

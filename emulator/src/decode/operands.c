@@ -141,11 +141,16 @@ static bool special_source(tsr_decoder *d, const tsr_ptx_operand *operand,
         (int)operand->name.size, operand->name.data,
         (int)d->instruction->opcode.size, d->instruction->opcode.data);
   }
-  // %tid and its like were 16 bits wide once: mov.u16 still reads them.
-  bool old = own == TSR_PTX_U32 && tsr_ptx_type_bits(type) == 16;
+  // %tid and its like were 16 bits wide once, %gridid 32: mov.u16 and mov.u32
+  // still read them.
+  uint32_t bits = tsr_ptx_type_bits(type);
+  bool old = (own == TSR_PTX_U32 && bits == 16) ||
+             (bits == 32 && tsr_ptx_str_equal(operand->name, "%gridid"));
   if (!agree(own, type, old)) return mismatch(d, operand, own, type);
   tsr_ref ref = tsr_front_special(d, handler, own, selector);
-  if (ref != TSR_REF_NONE && old) ref = tsr_front_cut(d, ref, 32, type);
+  if (ref != TSR_REF_NONE && old) {
+    ref = tsr_front_cut(d, ref, tsr_ptx_type_bits(own), type);
+  }
   *out_ref = ref;
   return ref != TSR_REF_NONE;
 }
