@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a kernel's end becomes the driver's result: each fault has its code, and
 // it stays with the context; findings fail a launch only if they are asked to.
+#include <stdbool.h>
+#include <string.h>
+
 #include "driver_harness.h"
 
 #define HEAD ".version 8.0\n.target sm_80\n.address_size 64\n"
@@ -32,7 +35,7 @@ static const char text[] = HEAD
     "ret; }\n";
 
 // Gives the result of the launch; the context is spoilt with it, or clean.
-static CUresult run(const char *kernel) {
+static CUresult run_on(const char *kernel, bool filled) {
   CUcontext context = NULL;
   CUmodule module = NULL;
   CUfunction function = NULL;
@@ -41,15 +44,25 @@ static CUresult run(const char *kernel) {
   CHECK_CU(cuModuleLoadData(&module, text), CUDA_SUCCESS);
   CHECK_CU(cuModuleGetFunction(&function, module, kernel), CUDA_SUCCESS);
   CHECK_CU(cuMemAlloc_v2(&memory, 64), CUDA_SUCCESS);
+  if (filled) CHECK_CU(cuMemsetD8_v2(memory, 0, 64), CUDA_SUCCESS);
+  void *pinned = NULL;
+  CHECK_CU(cuMemAllocHost_v2(&pinned, 4), CUDA_SUCCESS);
+  memset(pinned, 77, 4);
   void *params[] = {&memory};
   CHECK_CU(cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, params, NULL),
            CUDA_SUCCESS);
+  CHECK_CU(cuMemcpyDtoHAsync_v2(pinned, memory, 4, NULL), CUDA_SUCCESS);
   CUresult result = cuCtxSynchronize();
+  if (result != CUDA_SUCCESS) CHECK_EQ(*(char *)pinned, 77);  // not executed
   CHECK_EQ(cuMemAlloc_v2(&memory, 64), result);
   CHECK_EQ(cuStreamSynchronize(NULL), result);
   CHECK_CU(cuDeviceGetCount(&(int){0}), CUDA_SUCCESS);  // needs no context
   CHECK_CU(cuCtxDestroy_v2(context), CUDA_SUCCESS);
   return result;
+}
+
+static CUresult run(const char *kernel) {
+  return run_on(kernel, false);
 }
 
 int main(void) {
@@ -88,5 +101,10 @@ int main(void) {
   tessera_emu_clear_profiles();
   CHECK_EQ(tessera_emu_profile_count(), 0);
   tessera_emu_reset();
+  config.checks = TESSERA_EMU_CHECK_INIT;
+  config.findings_fail = 1;
+  CHECK_EQ(tessera_emu_set_config(&config), 0);
+  CHECK_CU(cuInit(0), CUDA_SUCCESS);
+  CHECK_EQ(run_on("unwritten", true), CUDA_SUCCESS);  // a fill is a write
   return test_finish();
 }
