@@ -476,6 +476,8 @@ static const refused_case refused[] = {
     {"vabsdiff4.u32.s32.s32 %r1, %r2, %r3, %r4;",
      "ptx(7,1): error: no form of 'vabsdiff4' for type '.s32'\n"},
     {"dp4a.u32 %r1, %r2, %r3, %r4;", "ptx(7,1): error: type expected\n"},
+    {"add.u33 %r1, %r2, %r3;",
+     "ptx(7,1): error: type expected, found '.u33'\n"},
     {"dp2a.u32.u32 %r1, %r2, %r3, %r4;",
      "ptx(7,1): error: '.lo' or '.hi' expected\n"},
     {"add.s32 _, %r2, %r3;", "ptx(7,9): error: '_' is not allowed here\n"},

@@ -87,7 +87,12 @@ tsr_ptx_type tsr_mod_type(tsr_decoder *d) {
 
 bool tsr_mod_need_type(tsr_decoder *d, tsr_ptx_type *out_type) {
   *out_type = tsr_mod_type(d);
-  return *out_type != TSR_PTX_NO_TYPE || tsr_decode_error(d, "type expected");
+  if (*out_type != TSR_PTX_NO_TYPE) return true;
+  // What stands where the type should be is named, if anything does.
+  tsr_ptx_str next = tsr_mod_peek(d);
+  if (next.size == 0) return tsr_decode_error(d, "type expected");
+  return tsr_decode_error(d, "type expected, found '.%.*s'", (int)next.size,
+                          next.data);
 }
 
 uint32_t tsr_mod_vector(tsr_decoder *d) {
