@@ -255,8 +255,9 @@ static inline void tsr_put64(tsr_warp *warp, tsr_ref ref, uint32_t mask,
 
 // Hot handlers are compiled for several instruction sets and chosen when the
 // library is loaded. Not under sanitizers: their start-up comes after the
-// choice.
-#if defined(TSR_EMU_SANITIZED) || !defined(__x86_64__)
+// choice. Not by clang: release 14 calls the chooser NAME.ifunc, which other
+// files do not find.
+#if defined(TSR_EMU_SANITIZED) || !defined(__x86_64__) || defined(__clang__)
 #define TSR_CLONES
 #else
 // Levels, not makes of processors: "arch=haswell" would mean that one alone.
