@@ -6,54 +6,15 @@
 #include <string.h>
 
 #include "async/state.h"
+#include "base/float16.h"
 
-static uint32_t float_bits(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof(bits));
-  return bits;
-}
-
-static float float_from(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-static float half_to_float(uint16_t half) {
-  uint32_t sign = (uint32_t)(half & 0x8000u) << 16;
-  uint32_t rest = half & 0x7fffu;
-  if (rest >= 0x7c00u) {
-    return float_from(sign | 0x7f800000u | (rest & 0x3ffu) << 13);
-  }
-  // 2^-24 is the unit of subnormal halves; ldexpf is exact.
-  float value = rest < 0x400u ? ldexpf((float)rest, -24)
-                              : float_from((rest << 13) + ((127u - 15u) << 23));
-  return sign != 0 ? -value : value;
-}
-
+// NaN is the canonical one of the ISA, not the one base/float16.h keeps.
 static uint16_t half_from_float(float value) {
-  uint32_t bits = float_bits(value);
-  uint16_t sign = (uint16_t)(bits >> 16 & 0x8000u);
-  uint32_t rest = bits & 0x7fffffffu;
-  if (rest > 0x7f800000u) return 0x7fff;
-  if (rest >= 0x47800000u) return sign | 0x7c00u;  // 2^16 and above
-  if (rest < 0x38800000u) {                        // below 2^-14
-    float unit = ldexpf(float_from(rest), 24);
-    return (uint16_t)(sign | (uint16_t)nearbyintf(unit));
-  }
-  uint32_t odd = rest >> 13 & 1u;
-  rest += 0xfffu + odd - ((127u - 15u) << 23);
-  return (uint16_t)(sign | rest >> 13);  // may carry into infinity
-}
-
-static float bfloat_to_float(uint16_t value) {
-  return float_from((uint32_t)value << 16);
+  return isnan(value) ? 0x7fff : tsr_fp16_from_float(value);
 }
 
 static uint16_t bfloat_from_float(float value) {
-  uint32_t bits = float_bits(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return 0x7fff;
-  return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+  return isnan(value) ? 0x7fff : tsr_bf16_from_float(value);
 }
 
 // min and max return the operand that is not NaN; -0 is below +0.
@@ -104,15 +65,17 @@ static uint64_t reduce_element(tsr_reduction reduction, tsr_ptx_type type,
                                uint64_t a, uint64_t b) {
   switch (type) {
     case TSR_PTX_F16:
-      return half_from_float(reduce_float(reduction, half_to_float((uint16_t)a),
-                                          half_to_float((uint16_t)b)));
+      return half_from_float(reduce_float(reduction,
+                                          tsr_fp16_to_float((uint16_t)a),
+                                          tsr_fp16_to_float((uint16_t)b)));
     case TSR_PTX_BF16:
       return bfloat_from_float(reduce_float(reduction,
-                                            bfloat_to_float((uint16_t)a),
-                                            bfloat_to_float((uint16_t)b)));
+                                            tsr_bf16_to_float((uint16_t)a),
+                                            tsr_bf16_to_float((uint16_t)b)));
     case TSR_PTX_F32:
-      return float_bits(reduce_float(reduction, float_from((uint32_t)a),
-                                     float_from((uint32_t)b)));
+      return tsr_float_bits(reduce_float(reduction,
+                                         tsr_float_from_bits((uint32_t)a),
+                                         tsr_float_from_bits((uint32_t)b)));
     case TSR_PTX_F64: {
       double x, y;
       memcpy(&x, &a, sizeof(x));

@@ -4,6 +4,7 @@
 // prove that nothing is lost.
 #include <math.h>
 
+#include "base/float16.h"
 #include "tensor/tile.h"
 
 static uint64_t double_bits(double value) {
@@ -12,14 +13,8 @@ static uint64_t double_bits(double value) {
   return bits;
 }
 
-static float float_from(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
 double tsr_value_f32(uint32_t bits) {
-  return float_from(bits);
+  return tsr_float_from_bits(bits);
 }
 
 double tsr_value_f16(uint32_t bits) {
@@ -69,7 +64,7 @@ double tsr_element_value(tsr_element type, uint32_t bits) {
       return tsr_value_f16(bits << 8);
     case TSR_ELEMENT_E4M3:  // no infinities; one NaN per sign
       if ((bits & 0x7f) == 0x7f) return (double)NAN;
-      value = (double)float_from((bits & 0x7f) << 20) * 0x1p120;
+      value = (double)tsr_float_from_bits((bits & 0x7f) << 20) * 0x1p120;
       return (bits & 0x80) != 0 ? -value : value;
     case TSR_ELEMENT_S8:
       return (int8_t)bits;
