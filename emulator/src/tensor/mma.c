@@ -79,10 +79,6 @@ typedef struct mma_types {
   tsr_ptx_type d, a, b, c;
 } mma_types;
 
-static bool is_fp8(tsr_element type) {
-  return type == TSR_ELEMENT_E4M3 || type == TSR_ELEMENT_E5M2;
-}
-
 // What may be combined (the tables of 9.7.14.5.14 and 9.7.14.6.3).
 static bool check_types(tsr_decoder *d, const mma_types *types,
                         mma_form *form) {
@@ -93,16 +89,14 @@ static bool check_types(tsr_decoder *d, const mma_types *types,
                             tsr_ptx_type_name(types->b));
   }
   bool integer = tsr_element_is_integer(form->a_type);
-  bool alike = types->a == types->b ||
-               (integer && tsr_element_is_integer(form->b_type)) ||
-               (is_fp8(form->a_type) && is_fp8(form->b_type));
+  bool alike = tsr_elements_multiply(form->a_type, form->b_type);
   if (!alike) {
     return tsr_decode_error(d, "mma cannot multiply .%s with .%s",
                             tsr_ptx_type_name(types->a),
                             tsr_ptx_type_name(types->b));
   }
-  bool may_half =
-      types->a == TSR_PTX_F16 || (is_fp8(form->a_type) && !form->is_sparse);
+  bool may_half = types->a == TSR_PTX_F16 ||
+                  (tsr_element_is_fp8(form->a_type) && !form->is_sparse);
   form->half = types->d == TSR_PTX_F16 && may_half;
   bool fits = types->c == types->d &&
               (form->half || types->d == (integer ? TSR_PTX_S32 : TSR_PTX_F32));
@@ -124,7 +118,7 @@ static bool check_shape(tsr_decoder *d, const mma_shape *shape,
   uint32_t bytes = form->k * tsr_element_bytes(form->a_type);
   uint32_t kept = form->is_sparse ? bytes / 2 : bytes;
   bool fits = kept == 16 || kept == 32;
-  if (form->is_sparse && is_fp8(form->a_type)) fits = kept == 32;
+  if (form->is_sparse && tsr_element_is_fp8(form->a_type)) fits = kept == 32;
   if (!fits) {
     return tsr_decode_error(d, "mma%s of this type has no shape .%s",
                             form->is_sparse ? ".sp" : "", shape->name);
@@ -136,7 +130,7 @@ static bool check_shape(tsr_decoder *d, const mma_shape *shape,
 }
 
 static bool check_versions(tsr_decoder *d, const mma_form *form) {
-  if (is_fp8(form->a_type)) {
+  if (tsr_element_is_fp8(form->a_type)) {
     bool late = form->half || (!form->is_sparse && form->k == 16);
     return tsr_decode_require(d, late ? 87 : 84, 89, 0);
   }

@@ -30,6 +30,15 @@ uint32_t tsr_element_bytes(tsr_element type);
 static inline bool tsr_element_is_integer(tsr_element type) {
   return type == TSR_ELEMENT_S8 || type == TSR_ELEMENT_U8;
 }
+static inline bool tsr_element_is_fp8(tsr_element type) {
+  return type == TSR_ELEMENT_E4M3 || type == TSR_ELEMENT_E5M2;
+}
+// Whether one product may have operands of these types: the same, both
+// integers, both of 8-bit floats (PTX ISA 9.7.14.5.14, 9.7.15.5).
+static inline bool tsr_elements_multiply(tsr_element a, tsr_element b) {
+  return a == b || (tsr_element_is_integer(a) && tsr_element_is_integer(b)) ||
+         (tsr_element_is_fp8(a) && tsr_element_is_fp8(b));
+}
 
 // How a sum becomes an accumulator.
 typedef struct tsr_accumulation {

@@ -203,10 +203,6 @@ typedef struct wgmma_types {
   tsr_ptx_type d, a, b;
 } wgmma_types;
 
-static bool is_fp8(tsr_element type) {
-  return type == TSR_ELEMENT_E4M3 || type == TSR_ELEMENT_E5M2;
-}
-
 // "m64n128k16"; |name| has room for it.
 static bool decode_shape(tsr_decoder *d, tsr_wgmma_form *form, char name[32]) {
   tsr_ptx_str text = tsr_mod_peek(d);
@@ -238,11 +234,9 @@ static bool check_types(tsr_decoder *d, const wgmma_types *types,
                             tsr_ptx_type_name(types->b));
   }
   bool integer = tsr_element_is_integer(form->a_type);
-  bool alike = types->a == types->b ||
-               (integer && tsr_element_is_integer(form->b_type)) ||
-               (is_fp8(form->a_type) && is_fp8(form->b_type));
+  bool alike = tsr_elements_multiply(form->a_type, form->b_type);
   form->half = types->d == TSR_PTX_F16 &&
-               (types->a == TSR_PTX_F16 || is_fp8(form->a_type));
+               (types->a == TSR_PTX_F16 || tsr_element_is_fp8(form->a_type));
   bool fits = form->half || types->d == (integer ? TSR_PTX_S32 : TSR_PTX_F32);
   if (!alike || !fits) {
     return tsr_decode_error(
