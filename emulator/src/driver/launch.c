@@ -494,11 +494,11 @@ CUresult tsr_cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction function,
   return tsr_stream_enqueue(stream, work, NULL);
 }
 
-CUresult tsr_cuLaunchKernel(CUfunction function, unsigned grid_x,
-                            unsigned grid_y, unsigned grid_z, unsigned block_x,
-                            unsigned block_y, unsigned block_z, unsigned shared,
-                            CUstream stream, void **params, void **extra) {
-  CUlaunchConfig config = {
+static CUlaunchConfig config_of(unsigned grid_x, unsigned grid_y,
+                                unsigned grid_z, unsigned block_x,
+                                unsigned block_y, unsigned block_z,
+                                unsigned shared, CUstream stream) {
+  return (CUlaunchConfig){
       .gridDimX = grid_x,
       .gridDimY = grid_y,
       .gridDimZ = grid_z,
@@ -508,6 +508,14 @@ CUresult tsr_cuLaunchKernel(CUfunction function, unsigned grid_x,
       .sharedMemBytes = shared,
       .hStream = stream,
   };
+}
+
+CUresult tsr_cuLaunchKernel(CUfunction function, unsigned grid_x,
+                            unsigned grid_y, unsigned grid_z, unsigned block_x,
+                            unsigned block_y, unsigned block_z, unsigned shared,
+                            CUstream stream, void **params, void **extra) {
+  CUlaunchConfig config = config_of(grid_x, grid_y, grid_z, block_x, block_y,
+                                    block_z, shared, stream);
   return tsr_cuLaunchKernelEx(&config, function, params, extra);
 }
 
@@ -518,17 +526,9 @@ CUresult tsr_cuLaunchCooperativeKernel(CUfunction function, unsigned grid_x,
                                        CUstream stream, void **params) {
   CUlaunchAttribute cooperative = {.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE,
                                    .value = {.cooperative = 1}};
-  CUlaunchConfig config = {
-      .gridDimX = grid_x,
-      .gridDimY = grid_y,
-      .gridDimZ = grid_z,
-      .blockDimX = block_x,
-      .blockDimY = block_y,
-      .blockDimZ = block_z,
-      .sharedMemBytes = shared,
-      .hStream = stream,
-      .attrs = &cooperative,
-      .numAttrs = 1,
-  };
+  CUlaunchConfig config = config_of(grid_x, grid_y, grid_z, block_x, block_y,
+                                    block_z, shared, stream);
+  config.attrs = &cooperative;
+  config.numAttrs = 1;
   return tsr_cuLaunchKernelEx(&config, function, params, NULL);
 }
