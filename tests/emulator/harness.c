@@ -49,6 +49,21 @@ bool emu_load(emu *e, const char *text) {
   return status == TSR_OK;
 }
 
+bool emu_refuses(emu *e, const char *instruction) {
+  char text[600];
+  (void)snprintf(text, sizeof(text),
+                 ".version 8.7\n.target sm_90a\n.address_size 64\n"
+                 ".visible .entry k() {\n.reg .pred %%p<2>;\n.reg .b16 "
+                 "%%h<4>;\n.reg .b32 %%r<8>; .reg .b64 %%rd<4>;\n%s\nret;\n"
+                 "}\n",
+                 instruction);
+  if (emu_load(e, text)) {
+    fprintf(stderr, "accepted: %s\n", instruction);
+    return false;
+  }
+  return strstr(tsr_buffer_text(&e->log.errors), "(8,") != NULL;
+}
+
 void emu_must_load(emu *e, const char *text) {
   if (emu_load(e, text)) return;
   fprintf(stderr, "%s\n--- refused:\n%s", text,

@@ -25,6 +25,9 @@ void emu_init(emu *e, const char *device);
 void emu_fini(emu *e);
 // Replaces the program. False with e->log filled when the text is refused.
 bool emu_load(emu *e, const char *text);
+// Whether |instruction| alone in a kernel is refused, at its line; registers
+// are %p<2>, %h<4>, %r<8>, %rd<4>, the target sm_90a. Says when it is accepted.
+bool emu_refuses(emu *e, const char *instruction);
 // As emu_load, and the test ends with the log when it is refused.
 void emu_must_load(emu *e, const char *text);
 // Device memory with the bytes of |data| (NULL: never written).

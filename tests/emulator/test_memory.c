@@ -381,16 +381,7 @@ static const char *const refused[] = {
 
 static void test_refused(emu *e) {
   for (size_t k = 0; k < sizeof(refused) / sizeof(refused[0]); ++k) {
-    char text[600];
-    (void)snprintf(text, sizeof(text),
-                   ".version 8.7\n.target sm_90a\n.address_size 64\n"
-                   ".visible .entry k() {\n.reg .b16 %%h<4>;\n.reg .b32 "
-                   "%%r<4>;\n.reg .b64 %%rd<4>;\n%s\nret;\n}\n",
-                   refused[k]);
-    bool loaded = emu_load(e, text);
-    if (loaded) fprintf(stderr, "accepted: %s\n", refused[k]);
-    CHECK(!loaded);
-    CHECK(loaded || strstr(tsr_buffer_text(&e->log.errors), "(8,") != NULL);
+    CHECK(emu_refuses(e, refused[k]));
   }
 }
 
