@@ -92,10 +92,16 @@ typedef struct tessera_device_options {
   // ("x86-64-v2", ...), or NULL. One that this machine lacks is refused.
   const char *variant;
   tessera_weights weights;  // host: where prepared programs keep them
+  // CUDA: the CUcontext to work in, which the caller keeps alive; NULL: the
+  // device's primary context, retained while the device is open.
+  void *context;
 } tessera_device_options;
 
-// |name| is "host" ("cuda:N" in builds with the CUDA back end). |options| may
-// be NULL.
+// |name| is "host" or "cuda:N", N as the driver counts ("cuda" is "cuda:0").
+// The CUDA driver is libcuda.so.1, or the library that the environment variable
+// TESSERA_CUDA_DRIVER names (the emulated driver); it is opened by the first
+// CUDA device and stays. Without one: TESSERA_UNAVAILABLE. |options| may be
+// NULL.
 TESSERA_API TESSERA_MUST_USE tessera_status
 tessera_device_open(const char *name, const tessera_device_options *options,
                     tessera_device **out_device, tessera_error *error);
@@ -105,6 +111,40 @@ TESSERA_API void tessera_device_close(tessera_device *device);
 TESSERA_API const char *tessera_device_description(
     const tessera_device *device);
 TESSERA_API uint32_t tessera_device_thread_count(const tessera_device *device);
+
+// Memory of the device, for callers without a CUDA code of their own: for
+// inputs, outputs and workspaces. On the host it is ordinary memory. Aligned to
+// 256 bytes; a size of 0 gives NULL.
+TESSERA_API TESSERA_MUST_USE tessera_status
+tessera_device_allocate(tessera_device *device, size_t size, void **out_memory,
+                        tessera_error *error);
+// NULL is ignored. What was enqueued on it must be done.
+TESSERA_API void tessera_device_free(tessera_device *device, void *memory);
+// Copies |size| bytes from the caller's memory to the device's, or back, in
+// order with what was enqueued on |stream|; returns when it is done.
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_device_write(
+    tessera_device *device, void *destination, const void *source, size_t size,
+    void *stream, tessera_error *error);
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_device_read(
+    tessera_device *device, void *destination, const void *source, size_t size,
+    void *stream, tessera_error *error);
+// Waits for all work of |stream|, and tells how it went.
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_device_synchronize(
+    tessera_device *device, void *stream, tessera_error *error);
+
+// Time on the device's own clock: a CUDA event pair; on the host, the clock.
+typedef struct tessera_timer tessera_timer;
+TESSERA_API TESSERA_MUST_USE tessera_status
+tessera_timer_create(tessera_device *device, tessera_timer **out_timer,
+                     tessera_error *error);
+TESSERA_API void tessera_timer_destroy(tessera_timer *timer);  // NULL is legal
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_timer_start(
+    tessera_timer *timer, void *stream, tessera_error *error);
+TESSERA_API TESSERA_MUST_USE tessera_status
+tessera_timer_stop(tessera_timer *timer, void *stream, tessera_error *error);
+// Seconds from start to stop; waits for the latter.
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_timer_read(
+    tessera_timer *timer, double *out_seconds, tessera_error *error);
 
 // ---- Bundles ---------------------------------------------------------------
 
@@ -181,6 +221,28 @@ typedef struct tessera_program tessera_program;
 TESSERA_API TESSERA_MUST_USE tessera_status
 tessera_program_prepare(const tessera_bundle *bundle, tessera_device *device,
                         tessera_program **out_program, tessera_error *error);
+
+typedef struct tessera_prepare_options {
+  size_t size;  // sizeof(tessera_prepare_options)
+  // CUDA: device memory for the weights and tables, of at least
+  // tessera_program_memory bytes, aligned to 256; it must outlive the program.
+  // NULL: the library allocates it.
+  void *device_memory;
+  size_t device_memory_size;
+  // CUDA: the CUstream to upload in. Prepare returns when all is uploaded.
+  void *stream;
+} tessera_prepare_options;
+
+// As tessera_program_prepare. |options| may be NULL.
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_program_prepare_with(
+    const tessera_bundle *bundle, tessera_device *device,
+    const tessera_prepare_options *options, tessera_program **out_program,
+    tessera_error *error);
+// Bytes of device memory that a program of |bundle| needs on |device|; 0 on the
+// host.
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_program_memory(
+    const tessera_bundle *bundle, tessera_device *device, size_t *out_size,
+    tessera_error *error);
 // A second program that runs |layer| from a private copy of its weights, and
 // every other layer as |program| does. For measurements: copies that take turns
 // make each run read its weights from memory. Destroy it before |program|.
@@ -212,6 +274,15 @@ typedef struct tessera_run_args {
 TESSERA_API TESSERA_MUST_USE tessera_status tessera_layer_workspace(
     const tessera_program *program, const tessera_layer *layer,
     uint32_t token_count, size_t *out_size, tessera_error *error);
+
+// Makes |workspace| fit for runs, once before its first use (and again when
+// something else has written to it): CUDA kernels keep counters at its start,
+// which each run leaves as it found them. Enqueued in |stream|. One workspace
+// serves any layers of any programs, as long as their runs follow one another.
+// On the host nothing happens.
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_workspace_init(
+    const tessera_program *program, void *workspace, size_t workspace_size,
+    void *stream, tessera_error *error);
 
 // Y = activation(X W^T + bias) + residual. Returns when the work is done (host)
 // or enqueued (CUDA). Never allocates.
