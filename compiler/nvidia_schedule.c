@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tables of a layer: its steps in stream order, and for every class of
+// device the cuts that tsr_fragment_cuts makes of them. Everything is a
+// function of grid and options alone. Prefill has few workers and many token
+// tiles: whatever the number of token tiles T is, a cut for floor(C / T)
+// workers fills C multiprocessors best, so these are the cuts that there are.
+#include "compiler/nvidia_schedule.h"
+
+enum {
+  // Bits of a step's code that its column has (base/nvidia_abi.h).
+  COLUMN_LIMIT = 1 << 24,
+  CLASS_COUNT = 4,
+  // One worker more than splits that the counters serve, at most.
+  SAFE_WORKERS = TSR_NVIDIA_COUNTERS + 1,
+};
+
+// Ascending: a device without a class of its own takes the next lower one.
+static const uint32_t device_classes[CLASS_COUNT] = {
+    TSR_NVIDIA_CLASS_A6000, TSR_NVIDIA_CLASS_A100, TSR_NVIDIA_CLASS_4090,
+    TSR_NVIDIA_CLASS_H100};
+
+typedef struct builder {
+  tsr_arena *arena;
+  const tsr_plan_schedule *options;
+  tsr_nvidia_tables *tables;
+  const uint32_t *classes;
+  uint32_t class_count;
+  uint32_t *panel_ends;  // [panel_count]: steps up to the end of each panel
+} builder;
+
+// ---- Steps -----------------------------------------------------------------
+
+static tsr_status count_steps(const tsr_tile_grid *grid, uint32_t *out_count,
+                              tsr_error *error) {
+  uint64_t steps = 0;
+  for (uint32_t panel = 0; panel < grid->panel_count; ++panel) {
+    for (uint32_t column = 0; column < grid->column_count; ++column) {
+      if (tsr_grid_kind(grid, panel, column) == TSR_KIND_ZERO) continue;
+      steps += tsr_fragment_chunks(tsr_grid_tile_columns(grid, column));
+    }
+  }
+  // 2^31 steps would be a stream of more than 2^32 * 128 bytes long before.
+  if (steps >= INT32_MAX || grid->columns > COLUMN_LIMIT) {
+    return tsr_error_set(error, TSR_UNSUPPORTED,
+                         "a matrix of %u x %u has more than a CUDA target's "
+                         "schedule can say (2^24 columns, 2^31 k-chunks)",
+                         grid->rows, grid->columns);
+  }
+  *out_count = (uint32_t)steps;
+  return TSR_OK;
+}
+
+// The steps of one tile at |offset| of the stream; returns the tile's end.
+static uint64_t add_tile(tsr_nvidia_tables *tables, uint32_t panel,
+                         uint32_t column, tsr_kind kind, uint64_t offset) {
+  const tsr_tile_grid *grid = tables->grid;
+  uint32_t rows = tsr_grid_panel_rows(grid, panel);
+  uint32_t columns = tsr_grid_tile_columns(grid, column);
+  uint32_t first = column * grid->tile.columns;
+  for (uint32_t i = 0; i < tsr_fragment_chunks(columns); ++i) {
+    uint32_t here = columns - TSR_FRAGMENT_CHUNK * i;
+    if (here > TSR_FRAGMENT_CHUNK) here = TSR_FRAGMENT_CHUNK;
+    tables->steps[tables->step_count++] =
+        (tsr_nvidia_step){.offset = (uint32_t)(offset / TSR_FRAGMENT_ALIGNMENT),
+                          .code = tsr_nvidia_step_code(
+                              first + TSR_FRAGMENT_CHUNK * i, kind, here)};
+    offset += tsr_fragment_chunk_size(rows, columns, kind, i);
+  }
+  return offset;
+}
+
+static tsr_status add_steps(builder *b, tsr_error *error) {
+  tsr_nvidia_tables *tables = b->tables;
+  const tsr_tile_grid *grid = tables->grid;
+  uint64_t offset = 0;
+  for (uint32_t panel = 0; panel < grid->panel_count; ++panel) {
+    for (uint32_t column = 0; column < grid->column_count; ++column) {
+      tsr_kind kind = tsr_grid_kind(grid, panel, column);
+      if (kind == TSR_KIND_ZERO) continue;
+      offset = add_tile(tables, panel, column, kind, offset);
+    }
+    b->panel_ends[panel] = tables->step_count;
+  }
+  tables->stream_size = offset;
+  if (offset / TSR_FRAGMENT_ALIGNMENT <= UINT32_MAX) return TSR_OK;
+  return tsr_error_set(error, TSR_UNSUPPORTED,
+                       "a layer of %llu packed bytes is too large for a CUDA "
+                       "target",
+                       (unsigned long long)offset);
+}
+
+// ---- Cuts ------------------------------------------------------------------
+
+// A panel's segments of one cut carry its reduction; |*reduction| is the first
+// that may be of this panel.
+static void add_segment(builder *b, const tsr_fragment_cuts *cuts,
+                        const tsr_fragment_segment *from, uint32_t worker_end,
+                        uint32_t *reduction) {
+  tsr_nvidia_tables *tables = b->tables;
+  uint32_t end = b->panel_ends[from->panel];
+  tsr_nvidia_segment *to = &tables->segments[tables->segment_count++];
+  *to = (tsr_nvidia_segment){.panel = from->panel,
+                             .step_end = end < worker_end ? end : worker_end,
+                             .partial = TSR_NVIDIA_NO_PARTIAL};
+  if (from->partial == TSR_NO_PARTIAL) return;
+  while (cuts->reductions[*reduction].panel != from->panel) ++*reduction;
+  to->partial = from->partial;
+  to->reduction = *reduction;
+  to->partial_first = cuts->reductions[*reduction].partial_first;
+  to->partial_count = cuts->reductions[*reduction].partial_count;
+}
+
+static void add_workers(builder *b, const tsr_fragment_cuts *cuts) {
+  tsr_nvidia_tables *tables = b->tables;
+  uint32_t reduction = 0;
+  for (uint32_t i = 0; i < cuts->worker_count; ++i) {
+    const tsr_fragment_worker *from = &cuts->workers[i];
+    uint32_t end = from->step_first + from->step_count;
+    tables->workers[tables->worker_count++] = (tsr_nvidia_worker){
+        .step_first = from->step_first,
+        .step_end = end,
+        .segment_first = from->segment_first,
+        .segment_end = from->segment_first + from->segment_count};
+    for (uint32_t s = 0; s < from->segment_count; ++s) {
+      add_segment(b, cuts, &cuts->segments[from->segment_first + s], end,
+                  &reduction);
+    }
+  }
+}
+
+static void add_cut(builder *b, const tsr_fragment_cuts *cuts,
+                    uint32_t multiprocessors, tsr_nvidia_mode mode) {
+  tsr_nvidia_tables *tables = b->tables;
+  tables->cuts[tables->cut_count++] =
+      (tsr_nvidia_cut){.multiprocessors = multiprocessors,
+                       .mode = (uint32_t)mode,
+                       .worker_first = tables->worker_count,
+                       .worker_count = cuts->worker_count,
+                       .segment_first = tables->segment_count,
+                       .segment_count = cuts->segment_count,
+                       .partial_count = cuts->partial_count,
+                       .reduction_count = cuts->reduction_count};
+  add_workers(b, cuts);
+}
+
+static tsr_balance balance_of(const builder *b, tsr_nvidia_mode mode) {
+  tsr_balance asked = b->options->balance;
+  bool is_time = mode == TSR_NVIDIA_PREFILL && asked != TSR_BALANCE_TILES;
+  return is_time ? TSR_BALANCE_TIME : asked;
+}
+
+// |*io_workers|: as many as asked for, then as many as there are.
+static tsr_status make_cut(builder *b, uint32_t multiprocessors,
+                           tsr_nvidia_mode mode, uint32_t *io_workers,
+                           tsr_error *error) {
+  tsr_arena scratch = {0};
+  tsr_fragment_cuts cuts;
+  tsr_plan_schedule options = {*io_workers, balance_of(b, mode),
+                               b->options->split_panels};
+  tsr_status status = tsr_fragment_cuts_build(&scratch, b->tables->grid,
+                                              &options, &cuts, error);
+  if (status == TSR_OK && cuts.reduction_count > TSR_NVIDIA_COUNTERS) {
+    options.workers = SAFE_WORKERS;
+    tsr_arena_fini(&scratch);
+    status = tsr_fragment_cuts_build(&scratch, b->tables->grid, &options, &cuts,
+                                     error);
+  }
+  if (status == TSR_OK) {
+    *io_workers = cuts.worker_count;
+    add_cut(b, &cuts, multiprocessors, mode);
+  }
+  tsr_arena_fini(&scratch);
+  return status;
+}
+
+// The next smaller floor(n / i), or 0: |at| is one.
+static uint32_t next_quotient(uint32_t n, uint32_t at) {
+  return n / (n / at + 1);
+}
+
+static tsr_status make_class(builder *b, uint32_t multiprocessors,
+                             tsr_error *error) {
+  uint32_t workers = multiprocessors;
+  tsr_status status =
+      make_cut(b, multiprocessors, TSR_NVIDIA_DECODE, &workers, error);
+  // Layers with few steps have the same cut for several: one will do.
+  uint32_t last = UINT32_MAX;
+  for (uint32_t n = multiprocessors; status == TSR_OK && n != 0;
+       n = next_quotient(multiprocessors, n)) {
+    if (n >= last) continue;
+    last = n;
+    status = make_cut(b, multiprocessors, TSR_NVIDIA_PREFILL, &last, error);
+  }
+  return status;
+}
+
+// ---- All -------------------------------------------------------------------
+
+static bool allocate(builder *b, uint32_t step_count) {
+  tsr_nvidia_tables *tables = b->tables;
+  size_t panels = tables->grid->panel_count, cuts = 0, workers = 0;
+  for (uint32_t i = 0; i < b->class_count; ++i) {
+    cuts += 1;
+    workers += b->classes[i];
+    for (uint32_t n = b->classes[i]; n != 0;
+         n = next_quotient(b->classes[i], n)) {
+      cuts += 1;
+      workers += n;
+    }
+  }
+  tables->steps =
+      tsr_arena_alloc_array(b->arena, step_count, sizeof(tsr_nvidia_step));
+  tables->cuts = tsr_arena_alloc_array(b->arena, cuts, sizeof(tsr_nvidia_cut));
+  tables->workers =
+      tsr_arena_alloc_array(b->arena, workers, sizeof(tsr_nvidia_worker));
+  tables->segments = tsr_arena_alloc_array(b->arena, cuts * panels + workers,
+                                           sizeof(tsr_nvidia_segment));
+  b->panel_ends = tsr_arena_alloc_array(b->arena, panels, sizeof(uint32_t));
+  return tables->steps != NULL && tables->cuts != NULL &&
+         tables->workers != NULL && tables->segments != NULL &&
+         b->panel_ends != NULL;
+}
+
+static tsr_status build(builder *b, tsr_error *error) {
+  uint32_t step_count = 0;
+  tsr_status status = count_steps(b->tables->grid, &step_count, error);
+  if (status != TSR_OK) return status;
+  if (!allocate(b, step_count)) return tsr_error_out_of_memory(error);
+  status = add_steps(b, error);
+  for (uint32_t i = 0; status == TSR_OK && i < b->class_count; ++i) {
+    status = make_class(b, b->classes[i], error);
+  }
+  return status;
+}
+
+tsr_status tsr_nvidia_tables_build(tsr_arena *arena, const tsr_tile_grid *grid,
+                                   const tsr_plan_schedule *options,
+                                   tsr_nvidia_tables *out_tables,
+                                   tsr_error *error) {
+  *out_tables = (tsr_nvidia_tables){.grid = grid};
+  bool is_named = options->workers != 0;
+  builder b = {.arena = arena,
+               .options = options,
+               .tables = out_tables,
+               .classes = is_named ? &options->workers : device_classes,
+               .class_count = is_named ? 1 : CLASS_COUNT};
+  tsr_status status = build(&b, error);
+  if (status != TSR_OK) *out_tables = (tsr_nvidia_tables){0};
+  return status;
+}
+
+void tsr_nvidia_tables_write(const tsr_nvidia_tables *tables, tsr_buffer *out) {
+  tsr_nvidia_schedule header = {.step_count = tables->step_count,
+                                .cut_count = tables->cut_count,
+                                .worker_count = tables->worker_count,
+                                .segment_count = tables->segment_count};
+  tsr_buffer_append(out, &header, sizeof(header));
+  tsr_buffer_append(out, tables->steps,
+                    tables->step_count * sizeof(*tables->steps));
+  tsr_buffer_append(out, tables->cuts,
+                    tables->cut_count * sizeof(*tables->cuts));
+  tsr_buffer_append(out, tables->workers,
+                    tables->worker_count * sizeof(*tables->workers));
+  tsr_buffer_append(out, tables->segments,
+                    tables->segment_count * sizeof(*tables->segments));
+}
+
+// ---- Shares ----------------------------------------------------------------
+
+// Cost of the steps [first, end) of |panel|.
+static uint64_t run_cost(const tsr_nvidia_tables *tables, uint32_t panel,
+                         uint32_t first, uint32_t end, tsr_balance balance) {
+  if (balance == TSR_BALANCE_TILES) return end - first;
+  if (balance == TSR_BALANCE_BYTES) {
+    uint64_t stop = end < tables->step_count
+                        ? (uint64_t)tables->steps[end].offset
+                        : tables->stream_size / TSR_FRAGMENT_ALIGNMENT;
+    if (first == end) return 0;
+    return (stop - tables->steps[first].offset) * TSR_FRAGMENT_ALIGNMENT;
+  }
+  uint32_t blocks =
+      tsr_fragment_blocks(tsr_grid_panel_rows(tables->grid, panel));
+  uint64_t time = 0;
+  for (uint32_t i = first; i < end; ++i) {
+    uint32_t code = tables->steps[i].code;
+    time += tsr_fragment_steps(16 * tsr_nvidia_step_sixteenths(code),
+                               tsr_nvidia_step_kind(code));
+  }
+  return time * blocks;
+}
+
+static uint64_t worker_cost(const tsr_nvidia_tables *tables,
+                            const tsr_nvidia_cut *cut, uint32_t index,
+                            tsr_balance balance) {
+  const tsr_nvidia_worker *worker = &tables->workers[cut->worker_first + index];
+  uint32_t step = worker->step_first;
+  uint64_t cost = 0;
+  for (uint32_t i = worker->segment_first; i < worker->segment_end; ++i) {
+    const tsr_nvidia_segment *segment =
+        &tables->segments[cut->segment_first + i];
+    cost += run_cost(tables, segment->panel, step, segment->step_end, balance);
+    step = segment->step_end;
+  }
+  return cost;
+}
+
+double tsr_nvidia_imbalance(const tsr_nvidia_tables *tables, uint32_t cut,
+                            tsr_balance balance) {
+  const tsr_nvidia_cut *at = &tables->cuts[cut];
+  uint64_t largest = 0, total = 0;
+  for (uint32_t i = 0; i < at->worker_count; ++i) {
+    uint64_t cost = worker_cost(tables, at, i, balance);
+    total += cost;
+    if (cost > largest) largest = cost;
+  }
+  if (total == 0) return 1.0;
+  return (double)largest * at->worker_count / (double)total;
+}
+
+// ---- Text ------------------------------------------------------------------
+
+// "k 64..384 columns 0..2 sDs": zero tiles in between are shown, at the ends
+// not.
+static void dump_run(const tsr_nvidia_tables *tables, uint32_t first,
+                     uint32_t end, tsr_buffer *out) {
+  const tsr_tile_grid *grid = tables->grid;
+  if (first == end) {
+    tsr_buffer_append_string(out, " no tiles");
+    return;
+  }
+  uint32_t last_code = tables->steps[end - 1].code;
+  uint32_t k_first = tsr_nvidia_step_column(tables->steps[first].code);
+  uint32_t k_end = tsr_nvidia_step_column(last_code) +
+                   16 * tsr_nvidia_step_sixteenths(last_code);
+  uint32_t column = k_first / grid->tile.columns;
+  uint32_t last = tsr_nvidia_step_column(last_code) / grid->tile.columns;
+  tsr_buffer_printf(out, " k %u..%u columns %u..%u ", k_first,
+                    k_end < grid->columns ? k_end : grid->columns, column,
+                    last);
+  for (uint32_t step = first; column <= last; ++column) {
+    tsr_kind kind = TSR_KIND_ZERO;
+    while (step < end && tsr_nvidia_step_column(tables->steps[step].code) /
+                                 grid->tile.columns ==
+                             column) {
+      kind = tsr_nvidia_step_kind(tables->steps[step++].code);
+    }
+    tsr_buffer_append_char(out, tsr_kind_describe(kind)->symbol);
+  }
+}
+
+static void dump_worker(const tsr_nvidia_tables *tables,
+                        const tsr_nvidia_cut *cut, uint32_t index,
+                        tsr_buffer *out) {
+  const tsr_nvidia_worker *worker = &tables->workers[cut->worker_first + index];
+  tsr_buffer_printf(
+      out, "  worker %u: steps %u..%u, %llu bytes, time %llu\n", index,
+      worker->step_first, worker->step_end,
+      (unsigned long long)worker_cost(tables, cut, index, TSR_BALANCE_BYTES),
+      (unsigned long long)worker_cost(tables, cut, index, TSR_BALANCE_TIME));
+  uint32_t step = worker->step_first;
+  for (uint32_t i = worker->segment_first; i < worker->segment_end; ++i) {
+    const tsr_nvidia_segment *segment =
+        &tables->segments[cut->segment_first + i];
+    tsr_buffer_printf(out, "    panel %u", segment->panel);
+    dump_run(tables, step, segment->step_end, out);
+    if (segment->partial != TSR_NVIDIA_NO_PARTIAL) {
+      tsr_buffer_printf(out, " -> partial %u of %u..%u, counter %u",
+                        segment->partial, segment->partial_first,
+                        segment->partial_first + segment->partial_count - 1,
+                        segment->reduction);
+    }
+    tsr_buffer_append_char(out, '\n');
+    step = segment->step_end;
+  }
+}
+
+void tsr_nvidia_tables_dump(const tsr_nvidia_tables *tables, tsr_buffer *out) {
+  static const char *const modes[] = {"decode", "prefill"};
+  const tsr_tile_grid *grid = tables->grid;
+  tsr_buffer_printf(out, "matrix %ux%u tile %ux%u steps %u bytes %llu\n",
+                    grid->rows, grid->columns, grid->tile.rows,
+                    grid->tile.columns, tables->step_count,
+                    (unsigned long long)tables->stream_size);
+  for (uint32_t i = 0; i < tables->cut_count; ++i) {
+    const tsr_nvidia_cut *cut = &tables->cuts[i];
+    tsr_buffer_printf(
+        out,
+        "cut %u: %s, %u multiprocessors, workers %u, partials %u, "
+        "reductions %u\n",
+        i, modes[cut->mode], cut->multiprocessors, cut->worker_count,
+        cut->partial_count, cut->reduction_count);
+    for (uint32_t w = 0; w < cut->worker_count; ++w) {
+      dump_worker(tables, cut, w, out);
+    }
+  }
+}
