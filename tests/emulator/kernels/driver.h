@@ -50,7 +50,10 @@
   X(tessera_emu_reset, void, (void))                               \
   X(tessera_emu_finding_count, size_t, (void))                     \
   X(tessera_emu_get_finding, int, (size_t, tessera_emu_finding *)) \
-  X(tessera_emu_clear_findings, void, (void))
+  X(tessera_emu_clear_findings, void, (void))                      \
+  X(tessera_emu_profile_count, size_t, (void))                     \
+  X(tessera_emu_get_profile, int, (size_t, tessera_emu_profile *)) \
+  X(tessera_emu_clear_profiles, void, (void))
 
 typedef struct driver {
   void *library;

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The first thing to run after a change of the kernels: a handful of layers,
+// one feature more in each, so that the first failure says what is broken.
+// Arguments: the driver, then numbers of cases to run alone.
+#include <stdlib.h>
+
+#include "device.h"
+#include "test.h"
+
+typedef struct smoke {
+  const char *label;
+  layer_mix mix;
+  uint32_t rows, columns, tile_rows, tile_columns, workers, tokens;
+  tsr_dtype type, output;
+  tsr_activation activation;
+  bool bias, residual;
+} smoke;
+
+#define BF16 TSR_DTYPE_BF16
+#define F16 TSR_DTYPE_F16
+#define F32 TSR_DTYPE_F32
+
+static const smoke smokes[] = {
+    {"zero, bias only", LAYER_ZERO, 128, 128, 64, 64, 1, 8, BF16, F32, 0, true,
+     false},
+    {"one dense unit", LAYER_DENSE, 64, 64, 64, 64, 1, 8, BF16, F32, 0, false,
+     false},
+    {"one 2:4 unit", LAYER_SPARSE, 64, 64, 64, 64, 1, 8, BF16, F32, 0, false,
+     false},
+    {"dense", LAYER_DENSE, 128, 512, 128, 128, 1, 8, BF16, F32, 0, false,
+     false},
+    {"2:4", LAYER_SPARSE, 128, 512, 128, 128, 1, 8, F16, F32, 0, false, false},
+    {"mixed", LAYER_RANDOM_50, 256, 512, 128, 128, 1, 7, BF16, BF16, 0, true,
+     false},
+    {"split", LAYER_RANDOM_50, 256, 512, 128, 128, 7, 16, F16, F16, 0, true,
+     true},
+    {"64 tokens", LAYER_RANDOM_50, 256, 512, 128, 128, 7, 64, BF16, BF16,
+     TSR_ACTIVATION_GELU_ERF, true, false},
+    {"prefill", LAYER_RANDOM_50, 256, 512, 128, 128, 7, 200, BF16, BF16,
+     TSR_ACTIVATION_SILU, true, true},
+    {"ragged", LAYER_RANDOM_50, 250, 490, 96, 96, 7, 33, BF16, BF16,
+     TSR_ACTIVATION_SWIGLU, true, true},
+    {"small tiles", LAYER_RANDOM_50, 120, 200, 16, 32, 7, 9, F16, F32, 0, true,
+     true},
+    {"large tiles", LAYER_RANDOM_50, 400, 900, 256, 512, 108, 65, F16, F16, 0,
+     true, true},
+};
+
+static bool run_smoke(device *dev, const smoke *s, uint64_t seed) {
+  layer_options options = {.spec = {.rows = s->rows,
+                                    .columns = s->columns,
+                                    .tile = {s->tile_rows, s->tile_columns},
+                                    .weight_type = s->type,
+                                    .output_type = s->output,
+                                    .activation = s->activation,
+                                    .has_bias = s->bias,
+                                    .has_residual = s->residual},
+                           .mix = s->mix,
+                           .workers = s->workers,
+                           .split = true,
+                           .seed = seed};
+  layer l;
+  run_result result;
+  if (!layer_create(&options, &l)) return false;
+  run_options run = {.label = s->label,
+                     .target = "sm_80",
+                     .tokens = s->tokens,
+                     .data_seed = seed,
+                     .launches = 3};
+  bool ok = run_layer(dev, &l, &run, &result);
+  printf("%-16s %s, error %.2f of its bound, %u blocks, %llu instructions\n",
+         s->label, ok ? "ok" : "FAILED", result.worst, result.profile.blocks,
+         (unsigned long long)result.profile.warp_instructions);
+  layer_destroy(&l);
+  return ok;
+}
+
+int main(int argc, char **argv) {
+  device dev;
+  if (argc < 2 || !device_open(&dev, argv[1], "h100")) return 1;
+  for (uint32_t i = 0; i < sizeof(smokes) / sizeof(smokes[0]); ++i) {
+    bool wanted = argc == 2;
+    for (int a = 2; a < argc; ++a) wanted |= (uint32_t)atoi(argv[a]) == i;
+    if (wanted) CHECK(run_smoke(&dev, &smokes[i], 1 + i));
+  }
+  device_close(&dev);
+  return test_finish();
+}
