@@ -281,6 +281,16 @@ static void test_launch(void) {
   check_traffic(&p->shared_load, 3, 3 * 128, 2, 3 * 32, 3);
   check_traffic(&p->local_store, 6, 6 * 128, 2, 6 * 4, 6 * 4);
   check_traffic(&p->local_load, 6, 6 * 128, 2, 6 * 4, 6 * 4);
+  // Three blocks read the first 1024 bytes, each once; the rest nobody.
+  static uint8_t reads[1024];
+  e.config.watch_address = address + 512;
+  e.config.watch_size = sizeof(reads);
+  e.config.watch_reads = reads;
+  CHECK(emu_launch(&e, "k", dims, &address, 1));
+  for (uint32_t i = 0; i < sizeof(reads); ++i) {
+    if (reads[i] != (i < 512 ? 3 : 0)) CHECK_EQ(reads[i], i < 512 ? 3 : 0);
+  }
+  e.config.watch_reads = NULL;
   e.config.profile = 0;
   CHECK(emu_launch(&e, "k", dims, &address, 1));
   CHECK_EQ(e.launch.profile.global_load.instructions, 0);

@@ -67,6 +67,11 @@ typedef struct tessera_emu_config {
   // Asynchronous work of streams runs when the program waits for it (1, the
   // default: a missing synchronisation shows) or when it is enqueued (0).
   uint32_t lazy_streams;  // TESSERA_EMU_STREAMS=lazy,eager
+  // How often each byte of |watch_size| bytes of global memory from
+  // |watch_address| on is read, by ld and cp.async: added to the |watch_size|
+  // counters at |watch_reads|, which stop at 255. NULL: nothing is watched.
+  uint64_t watch_address, watch_size;
+  uint8_t *watch_reads;
 } tessera_emu_config;
 
 // The configuration in force. Launches take it when they begin to execute.

@@ -61,8 +61,10 @@ static bool find_sources(tsr_warp *warp, const tsr_op *op, uint32_t mask,
   }
   if (access.mask != 0) {
     if (!tsr_access_resolve(warp, op, &access)) return false;
-    if (warp->block->launch->config.profile != 0) {
+    const tessera_emu_config *config = &warp->block->launch->config;
+    if (config->profile != 0) {
       tsr_count_global(&warp->profile->copy, &access);
+      if (config->watch_reads != NULL) tsr_count_watched(config, &access);
     }
   }
   for (uint32_t i = 0; i < TSR_LANES; ++i) {

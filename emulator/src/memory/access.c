@@ -438,7 +438,11 @@ static void count(const tsr_warp *warp, const tsr_access *access) {
   tessera_emu_traffic *traffic = traffic_of(warp->profile, access);
   if (traffic == NULL) return;
   if (access->space == TSR_PTX_SPACE_GLOBAL) {
+    const tessera_emu_config *config = &warp->block->launch->config;
     tsr_count_global(traffic, access);
+    if (config->watch_reads != NULL && access->kind == TSR_ACCESS_LOAD) {
+      tsr_count_watched(config, access);
+    }
   } else if (access->space == TSR_PTX_SPACE_SHARED) {
     tsr_count_shared(traffic, access);
   } else {

@@ -82,6 +82,9 @@ void tsr_count_shared(tessera_emu_traffic *traffic, const tsr_access *access);
 // Local memory lies interleaved on hardware, so that lanes that use the same
 // offsets are coalesced: counts as if they did.
 void tsr_count_local(tessera_emu_traffic *traffic, const tsr_access *access);
+// Adds a load's lanes to the counters of the bytes that |config| watches.
+void tsr_count_watched(const tessera_emu_config *config,
+                       const tsr_access *access);
 // Adds what one worker counted to the launch's sum.
 void tsr_profile_merge(tessera_emu_profile *sum,
                        const tessera_emu_profile *part);

@@ -90,6 +90,26 @@ void tsr_count_global(tessera_emu_traffic *traffic, const tsr_access *access) {
   traffic->ideal += (distinct + SECTOR - 1) / SECTOR;
 }
 
+// Blocks may run side by side.
+static void count_read(uint8_t *counter) {
+  uint8_t now = __atomic_load_n(counter, __ATOMIC_RELAXED);
+  while (now != UINT8_MAX &&
+         !__atomic_compare_exchange_n(counter, &now, (uint8_t)(now + 1), true,
+                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  }
+}
+
+void tsr_count_watched(const tessera_emu_config *config,
+                       const tsr_access *access) {
+  for (uint32_t i = 0; i < TSR_LANES; ++i) {
+    if ((access->mask >> i & 1u) == 0) continue;
+    for (uint32_t byte = 0; byte < access->size; ++byte) {
+      uint64_t at = access->address[i] + byte - config->watch_address;
+      if (at < config->watch_size) count_read(&config->watch_reads[at]);
+    }
+  }
+}
+
 // Passes for one group of words: the most distinct words in any bank.
 static uint32_t wavefronts(const uint64_t *words, uint32_t count) {
   uint32_t banks = 0;
