@@ -5,7 +5,6 @@
 // folder and are removed on every way out.
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,69 +15,20 @@
 
 #include "base/memory.h"
 #include "codegen/codegen.h"
-
-extern char **environ;
+#include "process.h"
 
 enum { FIXED_ARGUMENTS = 24 };
 
 typedef struct link_job {
-  char folder[160];
-  uint32_t written;  // objects written so far
+  cg_folder folder;
   char **arguments;
   uint32_t argument_count;
   char script[192];
 } link_job;
 
-static tsr_status write_file(const char *path, const void *data, size_t size,
-                             tsr_error *error) {
-  int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (file < 0)
-    return tsr_error_set_errno(error, errno, "cannot create %s", path);
-  tsr_status status = TSR_OK;
-  const char *at = data;
-  while (size != 0 && status == TSR_OK) {
-    ssize_t done = write(file, at, size);
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) {
-      status = tsr_error_set_errno(error, errno, "cannot write %s", path);
-      break;
-    }
-    at += done;
-    size -= (size_t)done;
-  }
-  if (close(file) != 0 && status == TSR_OK) {
-    status = tsr_error_set_errno(error, errno, "cannot write %s", path);
-  }
-  return status;
-}
-
-static tsr_status folder_create(link_job *job, tsr_error *error) {
-  const char *base = getenv("TMPDIR");
-  if (base == NULL || base[0] == '\0' || strlen(base) > 100) base = "/tmp";
-  (void)snprintf(job->folder, sizeof(job->folder), "%s/tessera-link-XXXXXX",
-                 base);
-  if (mkdtemp(job->folder) != NULL) return TSR_OK;
-  int native = errno;
-  job->folder[0] = '\0';
-  return tsr_error_set_errno(error, native, "cannot make a folder in %s", base);
-}
-
 static void object_path(const link_job *job, uint32_t index, char *out,
                         size_t size) {
-  (void)snprintf(out, size, "%s/%u.o", job->folder, index);
-}
-
-static void folder_remove(link_job *job) {
-  if (job->folder[0] == '\0') return;
-  char path[192];
-  for (uint32_t i = 0; i < job->written; ++i) {
-    object_path(job, i, path, sizeof(path));
-    (void)unlink(path);
-  }
-  (void)unlink(job->script);
-  (void)snprintf(path, sizeof(path), "%s/log", job->folder);
-  (void)unlink(path);
-  (void)rmdir(job->folder);
+  (void)snprintf(out, size, "%s/%u.o", job->folder.path, index);
 }
 
 static tsr_status push(link_job *job, const char *text, tsr_error *error) {
@@ -92,14 +42,14 @@ static tsr_status write_inputs(link_job *job, const tsr_object *objects,
                                uint32_t object_count, tsr_error *error) {
   static const char script[] =
       "TESSERA_1 { global: tsr_*_run; tsr_*_reduce; tsr_*_pack; local: *; };\n";
-  (void)snprintf(job->script, sizeof(job->script), "%s/exports", job->folder);
+  (void)snprintf(job->script, sizeof(job->script), "%s/exports",
+                 job->folder.path);
   tsr_status status =
-      write_file(job->script, script, sizeof(script) - 1, error);
+      cg_file_create(job->script, script, sizeof(script) - 1, error);
   for (uint32_t i = 0; i < object_count && status == TSR_OK; ++i) {
     char path[192];
     object_path(job, i, path, sizeof(path));
-    ++job->written;
-    status = write_file(path, objects[i].data, objects[i].size, error);
+    status = cg_file_create(path, objects[i].data, objects[i].size, error);
     if (status == TSR_OK) status = push(job, path, error);
   }
   return status;
@@ -136,7 +86,7 @@ static tsr_status make_arguments(link_job *job, const tsr_variant *variant,
     status = push(job, fixed[i], error);
   }
   char script[192];
-  (void)snprintf(script, sizeof(script), "%s/exports", job->folder);
+  (void)snprintf(script, sizeof(script), "%s/exports", job->folder.path);
   if (status == TSR_OK) status = push(job, script, error);
   return status;
 }
@@ -157,21 +107,6 @@ static void read_log(const char *path, char *out, size_t size) {
   }
 }
 
-static int spawn(link_job *job, const char *log, pid_t *out_child) {
-  posix_spawn_file_actions_t actions;
-  int native = posix_spawn_file_actions_init(&actions);
-  if (native != 0) return native;
-  native = posix_spawn_file_actions_addopen(&actions, 1, log,
-                                            O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  if (native == 0) native = posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  if (native == 0) {
-    native = posix_spawnp(out_child, job->arguments[0], &actions, NULL,
-                          job->arguments, environ);
-  }
-  (void)posix_spawn_file_actions_destroy(&actions);
-  return native;
-}
-
 // Linkers write through a mapping of their output: where the disk is full they
 // die of SIGBUS with a stack trace that does not say so. This does: 0, or why
 // |path| cannot have about the size of all |objects|.
@@ -190,19 +125,14 @@ static int probe_space(const char *path, const tsr_object *objects,
 static tsr_status run_linker(link_job *job, bool *out_missing,
                              tsr_error *error) {
   char log[192];
-  (void)snprintf(log, sizeof(log), "%s/log", job->folder);
+  (void)snprintf(log, sizeof(log), "%s/log", job->folder.path);
   const char *name = job->arguments[0];
-  pid_t child = 0;
-  int native = spawn(job, log, &child);
+  int result = 0;
+  int native = cg_process_run(job->arguments, log, &result);
   *out_missing = native == ENOENT;
   if (native != 0) {
     return tsr_error_set_errno(error, native, "cannot start the linker %s",
                                name);
-  }
-  int result = 0;
-  while (waitpid(child, &result, 0) < 0) {
-    if (errno == EINTR) continue;
-    return tsr_error_set_errno(error, errno, "cannot wait for %s", name);
   }
   if (WIFEXITED(result) && WEXITSTATUS(result) == 0) return TSR_OK;
   char text[360];
@@ -249,7 +179,7 @@ tsr_status tsr_codegen_link(const tsr_variant *variant,
   link_job job = {0};
   if (linker == NULL || linker[0] == '\0') linker = getenv("TESSERA_LINKER");
   if (linker != NULL && linker[0] == '\0') linker = NULL;
-  tsr_status status = folder_create(&job, error);
+  tsr_status status = cg_folder_create(&job.folder, "link", error);
   if (status == TSR_OK) {
     status = make_arguments(&job, variant, linker != NULL ? linker : "", path,
                             object_count, error);
@@ -267,7 +197,7 @@ tsr_status tsr_codegen_link(const tsr_variant *variant,
     }
   }
   if (status != TSR_OK) (void)unlink(path);
-  folder_remove(&job);
+  cg_folder_remove(&job.folder);
   for (uint32_t i = 0; i < job.argument_count; ++i) tsr_free(job.arguments[i]);
   tsr_free(job.arguments);
   return status;
