@@ -152,7 +152,7 @@ typedef struct tsr_cuda_candidate {
   uint64_t flops;          // 2 * useful multiplications
   uint64_t mma;            // instructions
   double seconds;          // predicted
-  const char *bound;       // "bandwidth", "tensor cores", "latency"
+  const char *bound;       // "bandwidth", "cache", "tensor cores", "latency"
 } tsr_cuda_candidate;
 
 enum { TSR_CUDA_CANDIDATE_LIMIT = 16 };
