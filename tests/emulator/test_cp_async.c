@@ -122,6 +122,9 @@ static void test_forms(emu *e) {
              16, read_unless_above_20);
   CHECK_EQ(e->launch.profile.copy.instructions, 1);
   CHECK_EQ(e->launch.profile.copy.bytes, 21 * 16);
+  CHECK_EQ(e->launch.profile.copy_shared.bytes, 32 * 16);
+  CHECK_EQ(e->launch.profile.copy_shared.transactions, 4);
+  CHECK_EQ(e->launch.profile.copy_shared.ideal, 4);
 }
 
 static void check_refused(emu *e, const char *instruction) {

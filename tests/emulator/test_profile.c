@@ -290,6 +290,12 @@ static void test_launch(void) {
   for (uint32_t i = 0; i < sizeof(reads); ++i) {
     if (reads[i] != (i < 512 ? 3 : 0)) CHECK_EQ(reads[i], i < 512 ? 3 : 0);
   }
+  memset(reads, 0, sizeof(reads));
+  e.config.watch_width = 32;  // no access is as wide
+  CHECK(emu_launch(&e, "k", dims, &address, 1));
+  for (uint32_t i = 0; i < sizeof(reads); ++i) {
+    if (reads[i] != 0) CHECK_EQ(reads[i], 0);
+  }
   e.config.watch_reads = NULL;
   e.config.profile = 0;
   CHECK(emu_launch(&e, "k", dims, &address, 1));

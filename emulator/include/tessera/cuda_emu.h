@@ -70,8 +70,10 @@ typedef struct tessera_emu_config {
   // How often each byte of |watch_size| bytes of global memory from
   // |watch_address| on is read, by ld and cp.async: added to the |watch_size|
   // counters at |watch_reads|, which stop at 255. NULL: nothing is watched.
+  // Only reads of |watch_width| bytes per lane and more count.
   uint64_t watch_address, watch_size;
   uint8_t *watch_reads;
+  uint32_t watch_width;
 } tessera_emu_config;
 
 // The configuration in force. Launches take it when they begin to execute.
@@ -189,8 +191,9 @@ typedef struct tessera_emu_profile {
   uint64_t mbarrier_waits;  // test_wait/try_wait that returned false
   uint32_t matrix_count;    // entries of |matrix| in use
   tessera_emu_matrix_count matrix[24];
-  double host_seconds;      // the emulator's own time
-  double modelled_seconds;  // docs/emulator.md, "Time"
+  double host_seconds;              // the emulator's own time
+  double modelled_seconds;          // docs/emulator.md, "Time"
+  tessera_emu_traffic copy_shared;  // cp.async: shared side
 } tessera_emu_profile;
 
 // Launches that have finished since the start or the last clear; the last

@@ -99,6 +99,13 @@ static bool find_targets(tsr_warp *warp, const tsr_op *op, uint32_t mask,
     tsr_race_copy_issue(warp->block->race, warp, op, i, record->target[i],
                         data->size, TSR_RACE_NO_SLOT, TSR_PROXY_GENERIC);
   }
+  if (warp->block->launch->config.profile != 0) {
+    tsr_access written = {.size = data->size, .mask = mask};
+    for (uint32_t i = 0; i < TSR_LANES; ++i) {
+      written.address[i] = record->target[i];
+    }
+    tsr_count_shared(&warp->profile->copy_shared, &written);
+  }
   return true;
 }
 

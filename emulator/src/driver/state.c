@@ -319,6 +319,7 @@ static void write_profile(const char *path, const tessera_emu_profile *p) {
       {"local_load", &p->local_load},
       {"local_store", &p->local_store},
       {"copy", &p->copy},
+      {"copy_shared", &p->copy_shared},
       {"bulk_load", &p->bulk_load},
       {"bulk_store", &p->bulk_store},
   };

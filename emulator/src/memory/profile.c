@@ -101,6 +101,7 @@ static void count_read(uint8_t *counter) {
 
 void tsr_count_watched(const tessera_emu_config *config,
                        const tsr_access *access) {
+  if (access->size < config->watch_width) return;
   for (uint32_t i = 0; i < TSR_LANES; ++i) {
     if ((access->mask >> i & 1u) == 0) continue;
     for (uint32_t byte = 0; byte < access->size; ++byte) {
@@ -224,6 +225,7 @@ void tsr_profile_merge(tessera_emu_profile *sum,
   add_traffic(&sum->local_load, &part->local_load);
   add_traffic(&sum->local_store, &part->local_store);
   add_traffic(&sum->copy, &part->copy);
+  add_traffic(&sum->copy_shared, &part->copy_shared);
   add_traffic(&sum->bulk_load, &part->bulk_load);
   add_traffic(&sum->bulk_store, &part->bulk_store);
   sum->barrier_waits += part->barrier_waits;
