@@ -115,8 +115,8 @@ typedef struct nv_segment {
 // -> worker and token tile, loop over segments: walk, then finish.
 void nv_emit_kernel(nv_kernel *k);
 
-// walk.c: emits the steps of one segment. Accumulators are variables
-// (cg_variable of float), [block][n tile][4] in the order of mma's c registers.
+// Accumulators are variables (cg_variable of float), [block][n tile][4] in the
+// order of mma's c registers. Row blocks beyond the tile's rows stay zero.
 typedef struct nv_accumulators {
   LLVMValueRef at[NV_GROUP_BLOCKS][NV_N_TILES][4];
 } nv_accumulators;

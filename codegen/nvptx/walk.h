@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the main loop share: the state that a warp carries from
+// step to step. Everything that changes is a variable (cg_variable), which the
+// passes promote to registers, so that control flow between the straight-line
+// bodies is free.
+#ifndef CODEGEN_NVPTX_WALK_H_
+#define CODEGEN_NVPTX_WALK_H_
+
+#include "nv.h"
+
+// What a step is to one warp. A main step has as many row blocks and columns as
+// the straight-line code.
+enum {
+  NV_STEP_NONE = 0,                    // no such step, or nothing to multiply
+  NV_STEP_SPARSE = TSR_KIND_SPARSE24,  // main
+  NV_STEP_DENSE = TSR_KIND_DENSE,      // main
+  NV_STEP_EDGE = 2,  // added to a kind: fewer row blocks or columns
+};
+
+// The ring of X in shared memory, as one thread sees it.
+typedef struct nv_ring {
+  uint32_t passes;    // pieces of 16 bytes that a thread copies per stage
+  uint32_t pass;      // rows from one to the next
+  bool swaps;         // |pass| is 4 modulo 8: the swizzle's bit 2 alternates
+  bool is_ragged;     // a k-chunk may reach beyond the last column
+  LLVMValueRef from;  // ptr: the first piece, column 0
+  LLVMValueRef pass_bytes;  // i64, of X, from one piece to the next
+  LLVMValueRef to;          // i32: the first piece in the first stage
+  LLVMValueRef column;      // i32: of the piece in its k-chunk
+  LLVMValueRef rows;        // i32: how many of the pieces are tokens of X
+  LLVMValueRef is_aligned;  // i1: X allows copies of 16 bytes
+  LLVMValueRef matrix;      // i32: this lane's row for ldmatrix, first stage
+  LLVMValueRef read;        // variable: offset of the stage to multiply
+  LLVMValueRef write;       // variable: offset of the stage to fill
+  LLVMValueRef code;        // variable: the step that fills it
+} nv_ring;
+
+typedef struct nv_walk {
+  nv_kernel *k;
+  bool has_row_edges, has_column_edges, has_idle;
+  bool has_kind[TSR_KIND_COUNT];
+  LLVMValueRef position;   // variable: this warp's step
+  LLVMValueRef share_end;  // i32
+  // Row blocks of this warp: in full panels, in the last one, and the first
+  // step of that (NULL when all panels have equally many).
+  LLVMValueRef blocks, last_blocks, last_first;
+  LLVMValueRef unit[TSR_KIND_COUNT];  // ptr: this lane's part of main units
+  LLVMValueRef metadata_lane;  // i64: from there to the lane's metadata, or
+                               // NULL for 0
+  // Variables. Records: this step's, the next, the one after it.
+  LLVMValueRef offset[3], code[3];
+  LLVMValueRef step;       // NV_STEP_* of this step
+  LLVMValueRef is_loaded;  // its weights are in registers
+  LLVMValueRef weights[NV_SLOTS][NV_GROUP_BLOCKS][4];
+  LLVMValueRef metadata[NV_GROUP_BLOCKS];
+  nv_accumulators acc;
+  nv_ring ring;
+} nv_walk;
+
+// B operands of 32 columns: one ldmatrix.x4 for each 8 tokens.
+typedef struct nv_tokens {
+  LLVMValueRef at[NV_N_TILES][4];
+} nv_tokens;
+
+// ---- kernel.c ----
+
+LLVMBasicBlockRef nv_block(nv_kernel *k, const char *name);
+void nv_branch(nv_kernel *k, LLVMBasicBlockRef to);  // and goes on there
+LLVMValueRef nv_get(nv_kernel *k, LLVMTypeRef type, LLVMValueRef variable);
+void nv_set(nv_kernel *k, LLVMValueRef variable, LLVMValueRef value);
+// Inline assembly that stays in its order. NULL |result|: void.
+LLVMValueRef nv_assembly(nv_kernel *k, LLVMTypeRef result, const char *text,
+                         const char *constraints, LLVMValueRef *arguments,
+                         uint32_t count);
+
+// ---- walk.c ----
+
+// Once in a kernel: variables, first records and X. |last_first|: the first
+// step of the last panel.
+void nv_walk_start(nv_walk *w, LLVMValueRef step_first, LLVMValueRef step_end,
+                   LLVMValueRef last_first);
+// The steps before |step_end|.
+void nv_walk_segment(nv_walk *w, LLVMValueRef step_end);
+void nv_walk_clear(nv_walk *w);  // zeroes the accumulators
+// Of the step |distance| of this warp's steps ahead, 0 when there is none.
+LLVMValueRef nv_walk_code(nv_walk *w, LLVMValueRef distance);
+
+// ---- stage.c ----
+
+void nv_ring_start(nv_walk *w);
+// Waits for this step's X, then starts the copies that are due.
+void nv_ring_wait(nv_walk *w);
+void nv_ring_advance(nv_walk *w);
+
+// ---- operands.c ----
+
+uint32_t nv_steps(const nv_walk *w, tsr_kind kind);  // of a main unit
+// How many of them are loaded ahead.
+uint32_t nv_steps_ahead(const nv_walk *w, tsr_kind kind);
+LLVMValueRef nv_unit(nv_walk *w, tsr_kind kind, LLVMValueRef offset);
+// Loads main unit |unit|'s |step| into |slot|'s registers of |block|.
+void nv_load_weights(nv_walk *w, tsr_kind kind, LLVMValueRef unit,
+                     uint32_t step, uint32_t slot, uint32_t block);
+void nv_load_metadata(nv_walk *w, LLVMValueRef unit,
+                      LLVMValueRef out[NV_GROUP_BLOCKS]);
+// 16 bytes at |address| + |offset| where |limit| is above |index|, else zeros.
+void nv_load_guarded(nv_walk *w, LLVMValueRef address, uint32_t offset,
+                     LLVMValueRef limit, uint32_t index, LLVMValueRef out[4]);
+void nv_load_tokens(nv_walk *w, uint32_t half, nv_tokens *out);
+// One row block times all tokens. |step|: k16 step of a dense unit, k32 step of
+// a 2:4 one.
+void nv_multiply(nv_walk *w, tsr_kind kind, uint32_t block, uint32_t step,
+                 LLVMValueRef a[4], LLVMValueRef metadata,
+                 const nv_tokens *tokens);
+
+#endif  // CODEGEN_NVPTX_WALK_H_
