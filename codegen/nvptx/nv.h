@@ -99,7 +99,9 @@ typedef struct nv_kernel {
   LLVMValueRef shared;  // addrspace(3), 128-byte aligned
   // Where we are; all i32, uniform in a warp but thread and lane.
   LLVMValueRef thread, lane, warp;
-  LLVMValueRef group, k_slice, token_slice;  // of the warp
+  // Of the warp, whose index is
+  // group + groups * (k_slice + k_slices * token_slice).
+  LLVMValueRef group, k_slice, token_slice;
   LLVMValueRef lane_row, lane_pair;  // lane / 4, lane % 4: g and t of the ISA
   LLVMValueRef worker, token_tile;
   LLVMValueRef token_first;  // of the token tile: token_tile * block_tokens
@@ -128,13 +130,6 @@ typedef struct nv_accumulators {
 // accumulators undefined. Ends with shared memory free for the next call.
 void nv_emit_finish(nv_kernel *k, const nv_segment *segment,
                     const nv_accumulators *acc);
-
-// epilogue.c: y = activation(sum + bias) + residual of |count| adjacent rows
-// (2; 4 of gated activations) of one token, from fp32 |sums|, and its store.
-// |row| is the first row of W (i32), |token| the token (i32); both in range for
-// the first row, the others are checked where M is ragged.
-void nv_emit_epilogue(nv_kernel *k, LLVMValueRef token, LLVMValueRef row,
-                      LLVMValueRef *sums, uint32_t count);
 
 // math.c: one value.
 LLVMValueRef nv_activation(nv_kernel *k, tsr_activation activation,
