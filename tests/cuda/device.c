@@ -9,7 +9,8 @@
 enum {
   JIT_ERROR_LOG_BUFFER = 5,  // CU_JIT_ERROR_LOG_BUFFER
   JIT_ERROR_LOG_SIZE = 6,    // CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES
-  MAX_DYNAMIC_SHARED = 8,    // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+  KEPT_KERNELS = 64,
+  MAX_DYNAMIC_SHARED = 8,  // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 };
 
 static bool start(device *dev) {
@@ -56,18 +57,17 @@ void device_close(device *dev) {
 // ---- Kernels ---------------------------------------------------------------
 
 static bool load(device *dev, const tsr_cuda_kernel *kernel, const char *ptx,
-                 CUfunction *out) {
+                 loaded_kernel *out) {
   const driver *d = &dev->d;
   char log[4096] = "";
   int names[] = {JIT_ERROR_LOG_BUFFER, JIT_ERROR_LOG_SIZE};
   void *values[] = {log, (void *)(uintptr_t)sizeof(log)};
-  CUmodule module = NULL;
-  CUresult result = d->cuModuleLoadDataEx(&module, ptx, 2, names, values);
+  CUresult result = d->cuModuleLoadDataEx(&out->module, ptx, 2, names, values);
   if (result == CUDA_SUCCESS) {
-    result = d->cuModuleGetFunction(out, module, kernel->name);
+    result = d->cuModuleGetFunction(&out->function, out->module, kernel->name);
   }
   if (result == CUDA_SUCCESS) {
-    result = d->cuFuncSetAttribute(*out, MAX_DYNAMIC_SHARED,
+    result = d->cuFuncSetAttribute(out->function, MAX_DYNAMIC_SHARED,
                                    (int)kernel->shared_size);
   }
   if (result == CUDA_SUCCESS) return true;
@@ -76,7 +76,7 @@ static bool load(device *dev, const tsr_cuda_kernel *kernel, const char *ptx,
 }
 
 static bool compile(device *dev, const tsr_cuda_kernel *kernel,
-                    const tsr_cuda_target *target, CUfunction *out) {
+                    const tsr_cuda_target *target, loaded_kernel *out) {
   tsr_cuda_emitted emitted = {0};
   tsr_error error = {0};
   if (tsr_cuda_compile(kernel, target, false, &emitted, &error) != TSR_OK) {
@@ -97,6 +97,18 @@ static bool compile(device *dev, const tsr_cuda_kernel *kernel,
   return ok;
 }
 
+// Decoded kernels are large: all but the newest are unloaded.
+static void evict(device *dev) {
+  loaded_kernel **at = &dev->loaded;
+  for (uint32_t i = 0; *at != NULL && i < KEPT_KERNELS; ++i) at = &(*at)->next;
+  while (*at != NULL) {
+    loaded_kernel *old = *at;
+    *at = old->next;
+    (void)dev->d.cuModuleUnload(old->module);
+    free(old);
+  }
+}
+
 CUfunction device_kernel(device *dev, const tsr_cuda_kernel *kernel,
                          const char *target_name) {
   const tsr_cuda_target *target = tsr_cuda_target_find(target_name);
@@ -109,12 +121,13 @@ CUfunction device_kernel(device *dev, const tsr_cuda_kernel *kernel,
     if (tsr_hash_equal(at->key, key)) return at->function;
   }
   loaded_kernel *made = calloc(1, sizeof(*made));
-  if (made == NULL || !compile(dev, kernel, target, &made->function)) {
+  if (made == NULL || !compile(dev, kernel, target, made)) {
     free(made);
     return NULL;
   }
   made->key = key;
   made->next = dev->loaded;
   dev->loaded = made;
+  evict(dev);
   return made->function;
 }

@@ -8,9 +8,10 @@
 #include "driver.h"
 #include "layer.h"
 
-// A kernel that was compiled and loaded; kept until the device is closed.
+// A kernel that was compiled and loaded; the newest are kept.
 typedef struct loaded_kernel {
   tsr_hash key;
+  CUmodule module;
   CUfunction function;
   struct loaded_kernel *next;
 } loaded_kernel;
@@ -46,6 +47,10 @@ typedef struct run_options {
   uint32_t launches;
   bool is_hardware;      // tensor cores add as hardware's do, not exactly
   bool without_compare;  // counts and findings only: for large layers
+  // tables.stream_size counters to which the reads of each byte of the packed
+  // weights are added, if as wide as |watch_width|; or NULL.
+  uint8_t *watch_reads;
+  uint32_t watch_width;
 } run_options;
 
 typedef struct run_result {

@@ -30,9 +30,9 @@ float value_of(uint16_t bits, tsr_dtype type) {
 
 const char *layer_mix_name(layer_mix mix) {
   static const char *const names[LAYER_MIX_COUNT] = {
-      "dense",      "sparse",      "zero",        "random10",
-      "random30",   "random50",    "random70",    "random90",
-      "lone_dense", "lone_sparse", "empty_panels"};
+      "dense",      "sparse",      "zero",         "random10",
+      "random30",   "random50",    "random70",     "random90",
+      "lone_dense", "lone_sparse", "empty_panels", "sparsity45"};
   return names[mix];
 }
 
@@ -43,8 +43,9 @@ static tsr_kind random_kind(uint32_t dense_percent, uint64_t *state) {
   return random_next(state) % 8 == 0 ? TSR_KIND_ZERO : TSR_KIND_SPARSE24;
 }
 
-static tsr_kind choose_kind(layer_mix mix, uint32_t panel, bool is_lone,
-                            uint64_t *state) {
+// |index| is the tile's number in the grid.
+static tsr_kind choose_kind(layer_mix mix, uint32_t panel, uint32_t index,
+                            bool is_lone, uint64_t *state) {
   switch (mix) {
     case LAYER_DENSE:
       return TSR_KIND_DENSE;
@@ -64,6 +65,8 @@ static tsr_kind choose_kind(layer_mix mix, uint32_t panel, bool is_lone,
       return is_lone ? TSR_KIND_DENSE : TSR_KIND_SPARSE24;
     case LAYER_LONE_SPARSE:
       return is_lone ? TSR_KIND_SPARSE24 : TSR_KIND_DENSE;
+    case LAYER_SPARSITY_45:
+      return index % 10 == 7 ? TSR_KIND_DENSE : TSR_KIND_SPARSE24;
     case LAYER_EMPTY_PANELS:
       return panel % 2 == 0 ? TSR_KIND_ZERO : random_kind(50, state);
     default:
@@ -77,8 +80,9 @@ static void choose_kinds(layer *l, layer_mix mix, uint64_t *state) {
   for (uint32_t panel = 0; panel < grid->panel_count; ++panel) {
     uint32_t lone = (uint32_t)(random_next(state) % grid->column_count);
     for (uint32_t i = 0; i < grid->column_count; ++i) {
-      tsr_kind kind = choose_kind(mix, panel, i == lone, state);
-      grid->kinds[(size_t)panel * grid->column_count + i] = (uint8_t)kind;
+      uint32_t index = panel * grid->column_count + i;
+      tsr_kind kind = choose_kind(mix, panel, index, i == lone, state);
+      grid->kinds[index] = (uint8_t)kind;
       l->spec.kinds |= 1u << kind;
     }
   }

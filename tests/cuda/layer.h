@@ -23,6 +23,7 @@ typedef enum layer_mix {
   LAYER_LONE_DENSE,    // one dense tile in each panel, the others 2:4
   LAYER_LONE_SPARSE,   // the reverse
   LAYER_EMPTY_PANELS,  // every other panel has no tiles
+  LAYER_SPARSITY_45,   // 1 tile in 10 dense, spread evenly; the others 2:4
   LAYER_MIX_COUNT,
 } layer_mix;
 

@@ -198,6 +198,10 @@ static void configure(run *r, uint32_t number) {
   // Every other launch interleaves the blocks, which AUTO may not.
   config.parallel =
       number % 2 == 0 ? TESSERA_EMU_PARALLEL_AUTO : TESSERA_EMU_PARALLEL_NEVER;
+  config.watch_address = r->stream;
+  config.watch_size = r->l->tables.stream_size;
+  config.watch_reads = r->options->watch_reads;
+  config.watch_width = r->options->watch_width;
   (void)d->tessera_emu_set_config(&config);
   d->tessera_emu_clear_findings();
   d->tessera_emu_clear_profiles();

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+// What kernels do, counted by the emulated driver and compared with what the
+// design says that they have to: times are for real devices, counts for every
+// machine. The formulas here are the tests' own, from tiles and tokens.
+#include <stdlib.h>
+
+#include "device.h"
+#include "test.h"
+
+typedef struct count_case {
+  const char *label;
+  layer_mix mix;
+  uint32_t rows, columns, tile_rows, tile_columns, workers, tokens;
+  tsr_dtype type;
+  uint32_t cut_pick;
+} count_case;
+
+#define BF16 TSR_DTYPE_BF16
+#define F16 TSR_DTYPE_F16
+
+static const count_case cases[] = {
+    {"dense N=1", LAYER_DENSE, 512, 1024, 128, 128, 7, 1, BF16, 0},
+    {"2:4 N=1", LAYER_SPARSE, 512, 1024, 128, 128, 7, 1, F16, 0},
+    {"mixed N=8", LAYER_RANDOM_50, 512, 1024, 128, 128, 108, 8, BF16, 0},
+    {"mixed N=16", LAYER_RANDOM_30, 512, 1024, 128, 128, 7, 16, F16, 0},
+    {"mixed N=32", LAYER_RANDOM_70, 512, 1024, 64, 64, 7, 32, BF16, 0},
+    {"mixed N=64", LAYER_RANDOM_50, 512, 1024, 128, 128, 7, 64, F16, 0},
+    {"large tiles N=32", LAYER_RANDOM_50, 512, 1024, 256, 512, 7, 32, BF16, 0},
+    {"one worker N=16", LAYER_RANDOM_90, 256, 512, 128, 128, 1, 16, BF16, 0},
+    {"narrow tiles N=16", LAYER_RANDOM_50, 192, 256, 64, 32, 7, 16, F16, 0},
+    {"48 rows N=8", LAYER_RANDOM_50, 192, 640, 48, 160, 7, 8, BF16, 0},
+    {"prefill N=128", LAYER_RANDOM_50, 512, 1024, 128, 128, 7, 128, BF16, 0},
+    {"prefill N=200", LAYER_RANDOM_50, 256, 512, 128, 128, 7, 200, F16, 1},
+    {"prefill N=65", LAYER_RANDOM_30, 256, 512, 64, 64, 7, 65, BF16, 2},
+    {"prefill 256 rows", LAYER_RANDOM_50, 512, 512, 256, 128, 1, 256, F16, 0},
+};
+
+static bool make_layer(const count_case *c, layer *out) {
+  layer_options options = {.spec = {.rows = c->rows,
+                                    .columns = c->columns,
+                                    .tile = {c->tile_rows, c->tile_columns},
+                                    .weight_type = c->type,
+                                    .output_type = c->type},
+                           .mix = c->mix,
+                           .workers = c->workers,
+                           .split = true,
+                           .seed = 99};
+  return layer_create(&options, out);
+}
+
+static bool launch(device *dev, const layer *l, const count_case *c,
+                   uint8_t *reads, uint32_t width, run_result *out) {
+  run_options run = {.label = c->label,
+                     .target = "sm_80",
+                     .tokens = c->tokens,
+                     .cut_pick = c->cut_pick,
+                     .data_seed = 5,
+                     .watch_reads = reads,
+                     .watch_width = width};
+  return run_layer(dev, l, &run, out);
+}
+
+// ---- Weights ---------------------------------------------------------------
+
+// Each byte of the stream is read |times| times.
+static void check_reads(device *dev, const layer *l, const count_case *c,
+                        uint32_t width, run_result *out) {
+  size_t size = l->tables.stream_size;
+  uint8_t *reads = calloc(size + 1, 1);
+  if (reads == NULL) abort();
+  CHECK(launch(dev, l, c, reads, width, out));
+  // A warp reads what it multiplies; warps side by side in tokens, and token
+  // tiles, read the same.
+  uint32_t times = out->kernel->geometry.token_slices *
+                   ((c->tokens - 1) / out->kernel->block_tokens + 1);
+  if (out->kernel->mode == TSR_NVIDIA_DECODE) CHECK_EQ(times, 1);
+  size_t wrong = 0, first = 0;
+  for (size_t i = 0; i < size; ++i) {
+    if (reads[i] == times) continue;
+    if (wrong++ == 0) first = i;
+  }
+  if (wrong != 0) {
+    fprintf(stderr,
+            "%s: %zu of %zu bytes of weights are not read %u times %u bytes "
+            "wide; byte %zu is read %u times\n",
+            c->label, wrong, size, times, width, first, reads[first]);
+  }
+  CHECK_EQ(wrong, 0);
+  free(reads);
+}
+
+// ---- Instructions ----------------------------------------------------------
+
+static uint64_t matrix_count(const tessera_emu_profile *p, bool is_sparse) {
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < p->matrix_count; ++i) {
+    bool sparse = strncmp(p->matrix[i].name, "mma.sp", 6) == 0;
+    if (sparse == is_sparse) sum += p->matrix[i].count;
+  }
+  return sum;
+}
+
+// Row blocks times k16 or k32 steps of all tiles of |kind|: what one n8 tile
+// takes at least.
+static uint64_t least_mma(const layer *l, tsr_kind kind) {
+  uint64_t sum = 0;
+  uint32_t k = kind == TSR_KIND_DENSE ? 16 : 32;
+  for (uint32_t panel = 0; panel < l->grid.panel_count; ++panel) {
+    for (uint32_t t = 0; t < l->grid.column_count; ++t) {
+      if (tsr_grid_kind(&l->grid, panel, t) != kind) continue;
+      sum += (uint64_t)((tsr_grid_panel_rows(&l->grid, panel) + 15) / 16) *
+             ((tsr_grid_tile_columns(&l->grid, t) + k - 1) / k);
+    }
+  }
+  return sum;
+}
+
+static void check_mma(const layer *l, const count_case *c,
+                      const run_result *r) {
+  uint64_t n_tiles = (uint64_t)(r->kernel->block_tokens / 8) *
+                     ((c->tokens - 1) / r->kernel->block_tokens + 1);
+  CHECK_EQ(matrix_count(&r->profile, false),
+           least_mma(l, TSR_KIND_DENSE) * n_tiles);
+  CHECK_EQ(matrix_count(&r->profile, true),
+           least_mma(l, TSR_KIND_SPARSE24) * n_tiles);
+}
+
+static void check_shared(const count_case *c, const tessera_emu_profile *p) {
+  const tessera_emu_traffic *all[] = {&p->shared_load, &p->shared_store,
+                                      &p->copy_shared};
+  static const char *const names[] = {"loads", "stores", "cp.async"};
+  for (int i = 0; i < 3; ++i) {
+    if (all[i]->transactions != all[i]->ideal) {
+      fprintf(stderr, "%s: bank conflicts of %s\n", c->label, names[i]);
+    }
+    CHECK_EQ(all[i]->transactions, all[i]->ideal);
+  }
+  CHECK(p->shared_load.instructions != 0);
+  CHECK_EQ(p->local_load.instructions + p->local_store.instructions, 0);
+}
+
+// ---- X and Y ---------------------------------------------------------------
+
+// A block copies the columns of each of its steps once, for its tokens, 16
+// bytes at a time; all token tiles together: for all tokens.
+static void check_input(const layer *l, const count_case *c,
+                        const tessera_emu_profile *p) {
+  uint64_t columns = 0;
+  for (uint32_t i = 0; i < l->tables.step_count; ++i) {
+    columns += 16 * tsr_nvidia_step_sixteenths(l->tables.steps[i].code);
+  }
+  CHECK_EQ(p->copy.bytes, columns * 2 * c->tokens);
+  CHECK_EQ(p->copy.width[4], p->copy.instructions);
+}
+
+// Y once, and each slot of partial sums once.
+static void check_output(const layer *l, const count_case *c,
+                         const run_result *r) {
+  uint64_t partial_rows = 0;
+  const tsr_nvidia_segment *segments =
+      l->tables.segments + r->cut->segment_first;
+  for (uint32_t i = 0; i < r->cut->segment_count; ++i) {
+    if (segments[i].partial == TSR_NVIDIA_NO_PARTIAL) continue;
+    partial_rows += tsr_grid_panel_rows(&l->grid, segments[i].panel);
+  }
+  uint64_t least = 2ull * c->tokens * l->spec.rows;
+  uint64_t most = least + 4ull * partial_rows * r->kernel->block_tokens *
+                              ((c->tokens - 1) / r->kernel->block_tokens + 1);
+  const tessera_emu_traffic *store = &r->profile.global_store;
+  CHECK(store->bytes >= least + 4ull * partial_rows * c->tokens);
+  // Counters that are set back are 4 bytes each.
+  uint64_t tiles = (c->tokens - 1) / r->kernel->block_tokens + 1;
+  CHECK(store->bytes <= most + 4ull * r->cut->reduction_count * tiles);
+  CHECK(store->transactions <=
+        store->ideal + (uint64_t)r->cut->reduction_count * tiles);
+}
+
+// ---- Shares ----------------------------------------------------------------
+
+static uint64_t step_cost(const layer *l, uint32_t panel, uint32_t step,
+                          bool in_bytes) {
+  uint32_t code = l->tables.steps[step].code;
+  tsr_kind kind = tsr_nvidia_step_kind(code);
+  uint32_t columns = 16 * tsr_nvidia_step_sixteenths(code);
+  uint32_t blocks = (tsr_grid_panel_rows(&l->grid, panel) + 15) / 16;
+  uint32_t steps = kind == TSR_KIND_DENSE ? columns / 16 : (columns + 31) / 32;
+  uint64_t metadata = 0;  // a lane has 1, 2, 4 or 4 words of a row group
+  if (kind == TSR_KIND_SPARSE24) {
+    static const uint32_t words[] = {0, 1, 2, 4};
+    metadata = 128ull * (blocks / 4 * 4 + words[blocks % 4]);
+  }
+  return in_bytes ? metadata + 512ull * blocks * steps
+                  : (uint64_t)blocks * steps;
+}
+
+// No share is further from the mean than the largest step.
+static void check_balance(const layer *l, const tsr_nvidia_cut *cut) {
+  bool in_bytes = cut->mode == TSR_NVIDIA_DECODE;
+  uint64_t total = 0, largest_step = 0, most = 0, least = UINT64_MAX;
+  uint32_t covered = 0;
+  for (uint32_t w = 0; w < cut->worker_count; ++w) {
+    const tsr_nvidia_worker *worker = &l->tables.workers[cut->worker_first + w];
+    uint64_t share = 0;
+    uint32_t segment = worker->segment_first;
+    CHECK_EQ(worker->step_first, covered);
+    covered = worker->step_end;
+    for (uint32_t s = worker->step_first; s < worker->step_end; ++s) {
+      while (l->tables.segments[cut->segment_first + segment].step_end <= s) {
+        ++segment;
+      }
+      uint32_t panel = l->tables.segments[cut->segment_first + segment].panel;
+      uint64_t cost = step_cost(l, panel, s, in_bytes);
+      if (cost > largest_step) largest_step = cost;
+      share += cost;
+    }
+    total += share;
+    if (share > most) most = share;
+    if (share < least) least = share;
+  }
+  CHECK_EQ(covered, l->tables.step_count);
+  double mean = (double)total / cut->worker_count;
+  CHECK((double)most <= mean + (double)largest_step);
+  CHECK((double)least >= mean - (double)largest_step);
+}
+
+static void run_count(device *dev, const count_case *c) {
+  layer l;
+  run_result r;
+  if (!make_layer(c, &l)) {
+    CHECK(!"a layer");
+    return;
+  }
+  int before = test_failures;
+  check_reads(dev, &l, c, 0, &r);
+  check_mma(&l, c, &r);
+  check_shared(c, &r.profile);
+  check_input(&l, c, &r.profile);
+  check_output(&l, c, &r);
+  // Row groups of fewer than 3 row blocks have narrower metadata.
+  if (c->tile_rows % 64 == 0) check_reads(dev, &l, c, 16, &r);
+  for (uint32_t i = 0; i < l.tables.cut_count; ++i) {
+    check_balance(&l, &l.tables.cuts[i]);
+  }
+  if (test_failures != before) fprintf(stderr, "in: %s\n", c->label);
+  layer_destroy(&l);
+}
+
+// ---- Bytes per weight ------------------------------------------------------
+
+// A matrix of LLaMA-2 7B (4096 x 4096) at sparsity 0.45 on an A100: 9 of 10
+// tiles 2:4. Weights, tables, X and Y each once are what memory has to move;
+// partial sums and the further readings of X stay in L2.
+static void check_bytes_per_weight(device *dev) {
+  static const count_case c = {"4096x4096 sparsity 0.45",
+                               LAYER_SPARSITY_45,
+                               4096,
+                               4096,
+                               128,
+                               128,
+                               108,
+                               1,
+                               BF16,
+                               0};
+  layer l;
+  run_result r;
+  if (!make_layer(&c, &l)) abort();
+  run_options run = {
+      .label = c.label, .target = "sm_80", .tokens = c.tokens, .data_seed = 5};
+  CHECK(run_layer(dev, &l, &run, &r));
+  double weights = (double)c.rows * c.columns;
+  const tessera_emu_profile *p = &r.profile;
+  double once = (double)(l.tables.stream_size +
+                         l.tables.step_count * sizeof(tsr_nvidia_step) +
+                         r.cut->worker_count * sizeof(tsr_nvidia_worker) +
+                         r.cut->segment_count * sizeof(tsr_nvidia_segment) +
+                         2 * c.columns + 2 * c.rows);
+  double asked =
+      32.0 *
+      (double)(p->global_load.transactions + p->global_store.transactions +
+               p->global_atomic.transactions + p->copy.transactions);
+  printf("%s: %.4f bytes per weight from memory, %.4f asked of L2\n", c.label,
+         once / weights, asked / weights);
+  CHECK(once <= 1.25 * weights);
+  CHECK(asked <= 1.35 * weights);
+  for (uint32_t i = 0; i < l.tables.cut_count; ++i) {
+    check_balance(&l, &l.tables.cuts[i]);
+  }
+  layer_destroy(&l);
+}
+
+int main(int argc, char **argv) {
+  device dev;
+  if (argc < 2 || !device_open(&dev, argv[1], "a100")) return 1;
+  if (!driver_is_emulated(&dev.d)) {
+    fprintf(stderr, "a real driver counts nothing\n");
+    return 77;
+  }
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+    if (argc == 2 || (size_t)atoi(argv[2]) == i) run_count(&dev, &cases[i]);
+  }
+  if (argc == 2) check_bytes_per_weight(&dev);
+  device_close(&dev);
+  return test_finish();
+}
