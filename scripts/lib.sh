@@ -26,12 +26,16 @@ configure_and_build() {
 }
 
 # run_ctest PRESET [ARGUMENT...]: adds to the tally; fails when a test failed
-# or when there was none.
+# or when there was none. Tests labelled long, which take hours, only run when
+# a label is asked for: scripts/test -L long.
 run_ctest() {
   local preset=$1 log=build/$1.ctest.log status=0
   shift
+  local labels=(-LE long)
+  [[ " $* " == *" -L "* ]] && labels=()
   ctest --test-dir "build/$preset" --output-on-failure --no-tests=error \
-    -j "$(nproc)" --timeout 600 "$@" 2>&1 | tee "$log" || status=$?
+    -j "$(nproc)" --timeout 600 "${labels[@]}" "$@" 2>&1 | tee "$log" ||
+    status=$?
   local passed failed skipped
   passed=$(grep -cE '^ *[0-9]+/[0-9]+ Test .* Passed ' "$log") || true
   skipped=$(grep -cE '^ *[0-9]+/[0-9]+ Test .*\*\*\*Skipped' "$log") || true

@@ -141,13 +141,16 @@ static void check_shared(const count_case *c, const tessera_emu_profile *p) {
 
 // ---- X and Y ---------------------------------------------------------------
 
-// A block copies the columns of each of its steps once, for its tokens, 16
-// bytes at a time; all token tiles together: for all tokens.
+// A block copies 64 columns of X (or what X has left) for each of its steps
+// once, for its tokens, 16 bytes at a time; all token tiles together: for all
+// tokens. Narrow tiles use fewer of them.
 static void check_input(const layer *l, const count_case *c,
                         const tessera_emu_profile *p) {
   uint64_t columns = 0;
   for (uint32_t i = 0; i < l->tables.step_count; ++i) {
-    columns += 16 * tsr_nvidia_step_sixteenths(l->tables.steps[i].code);
+    uint32_t left =
+        c->columns - tsr_nvidia_step_column(l->tables.steps[i].code);
+    columns += left < 64 ? left : 64;
   }
   CHECK_EQ(p->copy.bytes, columns * 2 * c->tokens);
   CHECK_EQ(p->copy.width[4], p->copy.instructions);
