@@ -103,9 +103,13 @@ static void place_lane(finish *f) {
   LLVMValueRef per_token = cg_i32(e, f->per_token);
   f->lane_token = LLVMBuildUDiv(e->builder, k->lane, per_token, "lane_token");
   LLVMValueRef item = LLVMBuildURem(e->builder, k->lane, per_token, "");
-  f->group_row = cg_mul_constant(e, item, item_rows);
   LLVMValueRef first = cg_mul_constant(e, k->group, TSR_FRAGMENT_GROUP_ROWS);
-  f->row = cg_add(e, first, f->group_row);
+  f->row = cg_add(e, first, cg_mul_constant(e, item, item_rows));
+  // Of 3 row blocks nobody writes the sums of a fourth; lanes beyond them read
+  // the last ones.
+  LLVMValueRef last = cg_i32(e, rows / item_rows - 1);
+  if (f->per_token * item_rows != rows) item = cg_minimum(e, item, last);
+  f->group_row = cg_mul_constant(e, item, item_rows);
   LLVMValueRef is_row = less(k, f->row, panel_rows(f));
   nv_outlet_init(k, f->segment->panel, f->row, is_row, &f->outlet);
 }
