@@ -21,6 +21,51 @@ typedef struct tsr_run {
   void *stream;
 } tsr_run;
 
+typedef enum tsr_direction {
+  TSR_TO_DEVICE,
+  TSR_FROM_DEVICE,
+  TSR_WITHIN_DEVICE,
+} tsr_direction;
+
+// The first member of each kind's own structure.
+struct tessera_timer {
+  tessera_device *device;
+};
+
+// Memory and time of a device that has its own.
+typedef struct tsr_device_memory_ops {
+  // |size| is not 0.
+  tessera_status (*allocate)(tessera_device *device, size_t size,
+                             void **out_memory, tessera_error *error);
+  void (*release)(tessera_device *device, void *memory);
+  // Within the device: enqueued. Else done when it returns.
+  tessera_status (*transfer)(tessera_device *device, tsr_direction direction,
+                             void *destination, const void *source, size_t size,
+                             void *stream, tessera_error *error);
+  tessera_status (*synchronize)(tessera_device *device, void *stream,
+                                tessera_error *error);
+  tessera_status (*timer_create)(tessera_device *device,
+                                 tessera_timer **out_timer,
+                                 tessera_error *error);
+  void (*timer_destroy)(tessera_timer *timer);
+  tessera_status (*timer_mark)(tessera_timer *timer, bool is_stop, void *stream,
+                               tessera_error *error);
+  tessera_status (*timer_read)(tessera_timer *timer, double *out_seconds,
+                               tessera_error *error);
+  tessera_status (*program_size)(const tessera_bundle *bundle,
+                                 tessera_device *device, size_t *out_size,
+                                 tessera_error *error);
+  // |options| has every field.
+  tessera_status (*prepare)(const tessera_bundle *bundle,
+                            tessera_device *device,
+                            const tessera_prepare_options *options,
+                            tessera_program **out_program,
+                            tessera_error *error);
+  tessera_status (*workspace_init)(const tessera_program *program,
+                                   void *workspace, size_t size, void *stream,
+                                   tessera_error *error);
+} tsr_device_memory_ops;
+
 typedef struct tsr_device_ops {
   // Device names are "|kind|" or "|kind|:N".
   const char *kind;
@@ -49,6 +94,8 @@ typedef struct tsr_device_ops {
                                const tsr_run *run, tessera_team *team,
                                uint32_t thread_index, uint32_t thread_count,
                                tessera_error *error);
+  // NULL: the caller's memory and clock are the device's (the host).
+  const tsr_device_memory_ops *memory;
 } tsr_device_ops;
 
 // The first member of each kind's own structure.

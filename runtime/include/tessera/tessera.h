@@ -128,6 +128,11 @@ TESSERA_API TESSERA_MUST_USE tessera_status tessera_device_write(
 TESSERA_API TESSERA_MUST_USE tessera_status tessera_device_read(
     tessera_device *device, void *destination, const void *source, size_t size,
     void *stream, tessera_error *error);
+// Copies |size| bytes within the device's memory; enqueued in |stream|, as a
+// run is. The ranges must not overlap.
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_device_copy(
+    tessera_device *device, void *destination, const void *source, size_t size,
+    void *stream, tessera_error *error);
 // Waits for all work of |stream|, and tells how it went.
 TESSERA_API TESSERA_MUST_USE tessera_status tessera_device_synchronize(
     tessera_device *device, void *stream, tessera_error *error);
