@@ -18,6 +18,8 @@
 enum {
   TOKEN_LIMIT = 65536,
   CACHES_PER_WORKING_SET = 4,
+  // Of a CUDA device; 126 MiB is the largest cache of its kind (B200).
+  CUDA_CACHE_SIZE = 128 << 20,
 };
 
 typedef struct point {
@@ -30,6 +32,7 @@ typedef struct point {
 
 typedef struct bench {
   tsr_cli *cli;
+  tsr_session_options session_options;
   tsr_session session;
   tsr_session against;
   bool has_against;
@@ -124,10 +127,10 @@ static tsr_status measure_points(bench *b, tsr_error *error) {
 
 // ---- Figures ---------------------------------------------------------------
 
-static double read_rate(const bench *b) {
+static double memory_rate(const bench *b) {
   double sum = 0.0;
   for (uint32_t i = 0; i < b->point_count; ++i) {
-    sum += b->points[i].result.read_rate.median;
+    sum += b->points[i].result.memory_rate.median;
   }
   return sum / b->point_count;
 }
@@ -156,10 +159,16 @@ static void table_row(const bench *b, tsr_table *table, const point *p) {
   tsr_table_cell(table, "%u", p->tokens);
   tsr_table_cell(table, "%s", p->strategy);
   tsr_table_cell(table, "%s", tsr_format_seconds(r->seconds.median).text);
+  if (b->session.emulated) {
+    tsr_table_cell(table, "%s", tsr_format_bytes(p->info.packed_bytes).text);
+    tsr_table_cell(table, "%.4g", operations(p) / 1e9);
+    return;
+  }
   tsr_table_cell(table, "%s..%s", tsr_format_seconds(r->seconds.p10).text,
                  tsr_format_seconds(r->seconds.p90).text);
   tsr_table_cell(table, "%.1f", weight_rate(p) / 1e9);
-  tsr_table_cell(table, "%.0f%%", 100.0 * weight_rate(p) / r->read_rate.median);
+  tsr_table_cell(table, "%.0f%%",
+                 100.0 * weight_rate(p) / r->memory_rate.median);
   tsr_table_cell(table, "%.0f", operations(p) / r->seconds.median / 1e9);
   if (b->has_against) ratio_cell(table, &r->against_ratio);
   if (b->options.peer != NULL) ratio_cell(table, &r->peer_ratio);
@@ -192,10 +201,15 @@ static void total_row(const bench *b, tsr_table *table, uint32_t tokens) {
   tsr_table_cell(table, "%u", tokens);
   tsr_table_cell(table, "%s", "");
   tsr_table_cell(table, "%s", tsr_format_seconds(sum.seconds).text);
+  if (b->session.emulated) {
+    tsr_table_cell(table, "%s", tsr_format_bytes((uint64_t)sum.bytes).text);
+    tsr_table_cell(table, "%.4g", sum.operations / 1e9);
+    return;
+  }
   tsr_table_cell(table, "%s", "");
   tsr_table_cell(table, "%.1f", sum.bytes / sum.seconds / 1e9);
   tsr_table_cell(table, "%.0f%%",
-                 100.0 * sum.bytes / sum.seconds / read_rate(b));
+                 100.0 * sum.bytes / sum.seconds / memory_rate(b));
   tsr_table_cell(table, "%.0f", sum.operations / sum.seconds / 1e9);
   if (b->has_against) {
     tsr_table_cell(table, "%.2fx", sum.against / sum.seconds);
@@ -205,16 +219,30 @@ static void total_row(const bench *b, tsr_table *table, uint32_t tokens) {
   }
 }
 
+static void print_conditions(const bench *b, tsr_buffer *out) {
+  bool is_cuda = b->session.is_cuda;
+  if (b->session.emulated) {
+    tsr_buffer_append_string(
+        out,
+        "EMULATED CUDA DRIVER: times are those of a simple model of the GPU, "
+        "nothing was\nmeasured. What kernels do is counted by 'tessera "
+        "profile'.\n");
+    return;
+  }
+  const char *setting = b->options.working_set == 0 ? "hot (one copy)"
+                        : is_cuda                   ? "cold (copies in turns)"
+                                  : "cold (copies in large pages, in turns)";
+  tsr_buffer_printf(out, "weights %s; %s memory: %s\n", setting,
+                    is_cuda ? "copying" : "reading",
+                    tsr_format_rate(memory_rate(b)).text);
+}
+
 static void print_setting(const bench *b, tsr_buffer *out) {
   tsr_buffer_printf(out, "%s, kernels for %s\n",
                     tessera_device_description(b->session.device),
                     tessera_program_variant(b->session.program));
-  tsr_buffer_printf(out, "weights %s; reading memory: %s\n",
-                    b->options.working_set == 0
-                        ? "hot (one copy)"
-                        : "cold (copies in large pages, in turns)",
-                    tsr_format_rate(read_rate(b)).text);
-  if (b->has_against) {
+  print_conditions(b, out);
+  if (b->has_against && !b->session.emulated) {
     tsr_buffer_printf(out, "bundle: time of '%s' over time of '%s'\n",
                       tessera_bundle_name(b->against.bundle),
                       tessera_bundle_name(b->session.bundle));
@@ -225,14 +253,26 @@ static void print_setting(const bench *b, tsr_buffer *out) {
   }
 }
 
+// Of the table, after layer, N and kernel; room for two more.
+static void fill_headers(const bench *b, const char **headers) {
+  static const char *const emulated[] = {">modelled", ">weights", ">GFLOP",
+                                         NULL};
+  static const char *const measured[] = {">time", ">p10..p90", ">GB/s",
+                                         NULL,    ">GFLOP/s",  NULL};
+  const char *const *list = b->session.emulated ? emulated : measured;
+  size_t count = b->session.emulated ? 3 : 5;
+  memcpy((void *)headers, (const void *)list, (count + 1) * sizeof(*list));
+  if (b->session.emulated) return;
+  headers[3] = b->session.is_cuda ? ">of copy" : ">of read";
+  if (b->has_against) headers[count++] = ">bundle";
+  if (b->options.peer != NULL) headers[count++] = ">OpenBLAS";
+  headers[count] = NULL;
+}
+
 static tsr_status print_table(const bench *b, tsr_buffer *out,
                               tsr_error *error) {
-  const char *headers[] = {"<layer",    ">N",    "<kernel",  ">time",
-                           ">p10..p90", ">GB/s", ">of read", ">GFLOP/s",
-                           NULL,        NULL,    NULL};
-  uint32_t next = 8;
-  if (b->has_against) headers[next++] = ">bundle";
-  if (b->options.peer != NULL) headers[next++] = ">OpenBLAS";
+  const char *headers[11] = {"<layer", ">N", "<kernel"};
+  fill_headers(b, headers + 3);
   tsr_table *table = tsr_table_create(headers);
   for (uint32_t i = 0; i < b->point_count; ++i) {
     table_row(b, table, &b->points[i]);
@@ -259,25 +299,40 @@ static void json_spread(tsr_buffer *out, const char *name,
                     name, s->median, s->p10, s->p90, s->count);
 }
 
-static void json_point(const point *p, tsr_buffer *out) {
+static void json_rates(const bench *b, const point *p, tsr_buffer *out) {
+  const tsr_contest_result *r = &p->result;
+  bool is_cuda = b->session.is_cuda;
+  tsr_buffer_printf(out,
+                    ",\n     \"bytes_per_second\": %.6g, \"%s\": %.4f, "
+                    "\"flop_per_second\": %.6g",
+                    weight_rate(p), is_cuda ? "of_copy" : "of_read",
+                    weight_rate(p) / r->memory_rate.median,
+                    operations(p) / r->seconds.median);
+  json_spread(out, "seconds", &r->seconds);
+  json_spread(out, is_cuda ? "copy_bytes_per_second" : "read_bytes_per_second",
+              &r->memory_rate);
+  json_spread(out, "against_seconds", &r->against_seconds);
+  json_spread(out, "against_ratio", &r->against_ratio);
+  json_spread(out, "peer_seconds", &r->peer_seconds);
+  json_spread(out, "peer_ratio", &r->peer_ratio);
+}
+
+static void json_point(const bench *b, const point *p, tsr_buffer *out) {
   const tsr_contest_result *r = &p->result;
   tsr_buffer_append_string(out, "    {\"layer\": ");
   tsr_buffer_append_json(out, p->info.name, strlen(p->info.name));
   tsr_buffer_printf(out,
                     ", \"rows\": %u, \"columns\": %u, \"tokens\": %u, "
                     "\"kernel\": \"%s\",\n     \"bytes\": %llu, "
-                    "\"copies\": %u, \"bytes_per_second\": %.6g, "
-                    "\"of_read\": %.4f, \"flop_per_second\": %.6g",
+                    "\"copies\": %u, \"flop\": %.0f",
                     p->info.rows, p->info.columns, p->tokens, p->strategy,
                     (unsigned long long)p->info.packed_bytes, r->copies,
-                    weight_rate(p), weight_rate(p) / r->read_rate.median,
-                    operations(p) / r->seconds.median);
-  json_spread(out, "seconds", &r->seconds);
-  json_spread(out, "read_bytes_per_second", &r->read_rate);
-  json_spread(out, "against_seconds", &r->against_seconds);
-  json_spread(out, "against_ratio", &r->against_ratio);
-  json_spread(out, "peer_seconds", &r->peer_seconds);
-  json_spread(out, "peer_ratio", &r->peer_ratio);
+                    operations(p));
+  if (b->session.emulated) {
+    tsr_buffer_printf(out, ", \"modelled_seconds\": %.6g", r->seconds.median);
+  } else {
+    json_rates(b, p, out);
+  }
   tsr_buffer_append_string(out, "}");
 }
 
@@ -299,12 +354,13 @@ static void print_json(const bench *b, tsr_buffer *out) {
   json_text(out, "device", tessera_device_description(b->session.device));
   json_text(out, "variant", tessera_program_variant(b->session.program));
   tsr_buffer_printf(out,
-                    "  \"threads\": %u,\n  \"working_set\": %zu,\n"
-                    "  \"points\": [\n",
+                    "  \"emulated\": %s,\n  \"threads\": %u,\n"
+                    "  \"working_set\": %zu,\n  \"points\": [\n",
+                    b->session.emulated ? "true" : "false",
                     tessera_device_thread_count(b->session.device),
                     b->options.working_set);
   for (uint32_t i = 0; i < b->point_count; ++i) {
-    json_point(&b->points[i], out);
+    json_point(b, &b->points[i], out);
     tsr_buffer_append_string(out, i + 1 < b->point_count ? ",\n" : "\n");
   }
   tsr_buffer_append_string(out, "  ]\n}\n");
@@ -324,25 +380,42 @@ static tsr_status report(const bench *b, tsr_error *error) {
 
 // ---- The command -----------------------------------------------------------
 
-// The other bundle runs on its own device: its threads sleep while ours run.
-static tsr_status open_parties(bench *b, tsr_error *error) {
-  tsr_session_options options = tsr_session_read_options(b->cli);
-  tsr_status status = tsr_session_open(&options, &b->session, error);
-  if (status != TSR_OK) return status;
+// How much memory copies of the weights take, so that a cache cannot hold them.
+static size_t working_set(const bench *b) {
+  if (tsr_cli_given(b->cli, "hot") || b->session.emulated) return 0;
+  size_t cache = b->session.is_cuda ? CUDA_CACHE_SIZE : tsr_cache_size();
+  return CACHES_PER_WORKING_SET * cache;
+}
+
+// Reading by as many threads, to compare with; a CUDA device copies instead.
+static tsr_status open_host_parties(bench *b, tsr_error *error) {
   uint32_t threads = tessera_device_thread_count(b->session.device);
-  options.path = tsr_cli_string(b->cli, "against");
-  if (options.path != NULL) {
-    status = tsr_session_open(&options, &b->against, error);
-    b->has_against = status == TSR_OK;
-    b->options.against = &b->against;
-  }
-  if (status == TSR_OK && tsr_cli_given(b->cli, "peer")) {
+  tsr_status status = TSR_OK;
+  if (tsr_cli_given(b->cli, "peer")) {
     status = tsr_peer_open(threads, &b->options.peer, error);
   }
   if (status == TSR_OK) {
     status =
         tsr_bandwidth_create(threads, CACHES_PER_WORKING_SET * tsr_cache_size(),
                              &b->options.bandwidth, error);
+  }
+  return status;
+}
+
+// The other bundle runs on its own device: its threads sleep while ours run.
+static tsr_status open_parties(bench *b, tsr_error *error) {
+  tsr_session_options options = b->session_options;
+  tsr_status status = tsr_session_open(&options, &b->session, error);
+  if (status != TSR_OK) return status;
+  b->options.working_set = working_set(b);
+  options.path = tsr_cli_string(b->cli, "against");
+  if (options.path != NULL) {
+    status = tsr_session_open(&options, &b->against, error);
+    b->has_against = status == TSR_OK;
+    b->options.against = &b->against;
+  }
+  if (status == TSR_OK && !b->session.is_cuda) {
+    status = open_host_parties(b, error);
   }
   return status;
 }
@@ -364,8 +437,13 @@ static int run_bench(tsr_cli *cli) {
   bench b = {.cli = cli};
   b.options.seconds = tsr_cli_real(cli, "time");
   b.options.seed = 1;
-  if (!tsr_cli_given(cli, "hot")) {
-    b.options.working_set = CACHES_PER_WORKING_SET * tsr_cache_size();
+  int code = tsr_session_read_options(cli, &b.session_options);
+  if (code != TSR_EXIT_OK) return code;
+  if (tsr_cli_given(cli, "peer") &&
+      strcmp(b.session_options.device, "host") != 0) {
+    return tsr_cli_usage_error(
+        cli, "--peer runs on the host: with --device %s it means nothing",
+        b.session_options.device);
   }
   tsr_error error = {0};
   tsr_status status = bench_bundle(&b, &error);
@@ -405,7 +483,8 @@ static const tsr_option options[] = {
     {.name = "cold",
      .type = TSR_OPTION_FLAG,
      .help = "weights come from memory: copies of them take turns, four times "
-             "the last-level cache together (the default)",
+             "the last-level cache together, 512 MiB on a CUDA device (the "
+             "default)",
      .group = "temperature"},
     {.name = "hot",
      .type = TSR_OPTION_FLAG,
@@ -436,7 +515,11 @@ const tsr_command tsr_command_bench = {
         "rate at which packed weights are consumed, and that rate as a "
         "fraction of the speed at which as many threads merely read memory, "
         "measured in turns with the layer. All parties take turns in rounds of "
-        "a few milliseconds; ratios are medians over rounds.\n\n"
+        "a few milliseconds; ratios are medians over rounds. On a CUDA device "
+        "runs are timed in rows between two events, and compared with the "
+        "speed at which the device copies memory, bytes read and written. The "
+        "emulated CUDA driver knows modelled times only, and the report says "
+        "so.\n\n"
         "GFLOP/s counts the dense product, 2 M K N. 'bundle' and 'OpenBLAS' "
         "are their time over ours: above 1, ours is faster.",
     .options = options,

@@ -2,13 +2,10 @@
 #include "tessera/commands.h"
 
 static const tsr_command *const commands[] = {
-    &tsr_command_run,
-    &tsr_command_verify,
-    &tsr_command_bench,
-    &tsr_command_info,
-    &tsr_command_completions,
-    &tsr_command_help,
-    NULL,
+    &tsr_command_run,   &tsr_command_verify,
+    &tsr_command_bench, &tsr_command_profile,
+    &tsr_command_info,  &tsr_command_completions,
+    &tsr_command_help,  NULL,
 };
 
 const tsr_tool tsr_tool_tessera = {

@@ -7,6 +7,7 @@
 
 extern const tsr_command tsr_command_bench;
 extern const tsr_command tsr_command_info;
+extern const tsr_command tsr_command_profile;
 extern const tsr_command tsr_command_run;
 extern const tsr_command tsr_command_verify;
 

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // See contest.h. Each party owns its input, output and copies of the weights;
 // every run takes the next copy, so that weights come from memory while code
-// and schedules stay in the caches.
+// and schedules stay in the caches. On the host one run is timed by the clock.
+// On a CUDA device a row of runs is, by its events, and what is counted is the
+// mean: the work between two events starts as soon as it can, which hides what
+// it takes to launch it, as in a program that keeps its device busy.
 #include "contest.h"
 
 #include <string.h>
 #include <time.h>
 
 #include "base/memory.h"
-#include "reference.h"
+#include "launch.h"
 
 enum {
   COPY_LIMIT = 4096,
+  COPY_SIZE = 256 << 20,  // bytes, more than any cache of a device
   ROUND_CALLS_MAX = 64,
   ROUNDS_MIN = 5,
   PARTY_LIMIT = 4,
+  ROW_MAX = 256,  // runs between two events: fewer than a stream holds
 };
 
 static const double round_seconds = 2e-3;
@@ -32,10 +37,14 @@ struct party {
 
   // A bundle's layer.
   const tsr_session *session;
-  const tessera_layer *layer;
   tessera_program **programs;  // owned copies; NULL: the session's own
-  tessera_run_args args;
-  void *input, *residual, *output, *workspace;  // owned
+  tsr_launch launch;
+  void *input, *residual, *output;  // owned
+
+  // CUDA: |row| runs, or copies from |source| to |target|, between two events.
+  tessera_timer *timer;
+  uint32_t row;
+  tsr_device_buffer source, target;
 
   // The peer.
   const tsr_peer *peer;
@@ -46,6 +55,10 @@ struct party {
 };
 
 static void party_fini(party *p) {
+  tessera_timer_destroy(p->timer);
+  tsr_launch_fini(&p->launch);
+  tsr_device_buffer_fini(&p->source);
+  tsr_device_buffer_fini(&p->target);
   for (uint32_t i = 0; p->programs != NULL && i < p->copies; ++i) {
     tessera_program_destroy(p->programs[i]);
   }
@@ -53,7 +66,6 @@ static void party_fini(party *p) {
   tsr_free(p->input);
   tsr_free(p->residual);
   tsr_free(p->output);
-  tsr_free(p->workspace);
   tsr_free(p->weights);
   tsr_samples_fini(&p->samples);
   tsr_samples_fini(&p->ratios);
@@ -67,29 +79,71 @@ static uint32_t copies_for(size_t working_set, uint64_t bytes) {
 
 // ---- A bundle's layer ------------------------------------------------------
 
-static tsr_status run_layer(party *p, double *out_seconds, tsr_error *error) {
+static const tessera_program *next_program(party *p) {
   const tessera_program *program =
       p->programs == NULL ? p->session->program : p->programs[p->next];
   p->next = p->next + 1 < p->copies ? p->next + 1 : 0;
+  return program;
+}
+
+static tsr_status run_layer(party *p, double *out_seconds, tsr_error *error) {
+  const tessera_program *program = next_program(p);
   tessera_error failure = {0};
   double begin = tsr_clock_now();
   tessera_status status =
-      tessera_linear_run(program, p->layer, &p->args, &failure);
+      tessera_linear_run(program, p->launch.layer, &p->launch.args, &failure);
   *out_seconds = tsr_clock_now() - begin;
   return tsr_session_status(status, &failure, error);
 }
 
-// Random elements of |type|, rounded to it. NULL when out of memory.
-static void *random_array(size_t count, tsr_dtype type, uint64_t *state) {
-  void *array = tsr_aligned_alloc(64, count * tsr_dtype_size(type));
-  for (size_t i = 0; array != NULL && i < count; ++i) {
-    tsr_reference_store(array, i, type,
-                        tsr_reference_round(tsr_random_signed(state), type));
+// A row of what |enqueue| enqueues, by the device's clock.
+static tsr_status time_row(party *p,
+                           tessera_status (*enqueue)(party *, tessera_error *),
+                           double *out_seconds, tsr_error *error) {
+  tessera_error failure = {0};
+  tessera_status status = tessera_timer_start(p->timer, NULL, &failure);
+  for (uint32_t i = 0; status == TESSERA_OK && i < p->row; ++i) {
+    status = enqueue(p, &failure);
   }
-  return array;
+  if (status == TESSERA_OK) {
+    status = tessera_timer_stop(p->timer, NULL, &failure);
+  }
+  if (status == TESSERA_OK) {
+    status = tessera_timer_read(p->timer, out_seconds, &failure);
+    *out_seconds /= p->row;
+  }
+  return tsr_session_status(status, &failure, error);
 }
 
-static tsr_status copy_programs(party *p, const tsr_contest_options *options,
+static tessera_status enqueue_layer(party *p, tessera_error *failure) {
+  return tessera_linear_run(next_program(p), p->launch.layer, &p->launch.args,
+                            failure);
+}
+
+static tsr_status run_layer_row(party *p, double *out_seconds,
+                                tsr_error *error) {
+  return time_row(p, enqueue_layer, out_seconds, error);
+}
+
+// How many runs make a row of a round's length.
+static tsr_status init_row(party *p, tsr_error *error) {
+  double seconds = 0.0;
+  tessera_error failure = {0};
+  tsr_status status = tsr_session_status(
+      tessera_timer_create(p->session->device, &p->timer, &failure), &failure,
+      error);
+  p->row = 1;
+  if (p->session->emulated) return status;  // no clock, and it is slow
+  if (status == TSR_OK) status = p->run(p, &seconds, error);
+  // The first run has loaded the code.
+  if (status == TSR_OK) status = p->run(p, &seconds, error);
+  double fit = round_seconds / seconds;
+  p->row = fit >= ROW_MAX ? ROW_MAX : fit < 1.0 ? 1 : (uint32_t)fit;
+  return status;
+}
+
+static tsr_status copy_programs(party *p, const tessera_layer *layer,
+                                const tsr_contest_options *options,
                                 const tessera_layer_info *info,
                                 tsr_error *error) {
   p->copies = 1;
@@ -101,59 +155,53 @@ static tsr_status copy_programs(party *p, const tsr_contest_options *options,
   tessera_error failure = {0};
   tessera_status status = TESSERA_OK;
   for (uint32_t i = 0; status == TESSERA_OK && i < count; ++i) {
-    status = tessera_program_copy(p->session->program, p->layer,
-                                  &p->programs[i], &failure);
+    status = tessera_program_copy(p->session->program, layer, &p->programs[i],
+                                  &failure);
   }
   return tsr_session_status(status, &failure, error);
 }
 
-static tsr_status allocate_layer(party *p, const tessera_layer_info *info,
+static tsr_status allocate_layer(party *p, uint32_t layer,
+                                 const tessera_layer_info *info,
                                  uint32_t tokens, uint64_t seed,
                                  tsr_error *error) {
   uint64_t state = seed;
-  size_t workspace_size = 0;
-  tessera_error failure = {0};
-  tessera_status status = tessera_layer_workspace(
-      p->session->program, p->layer, tokens, &workspace_size, &failure);
-  if (status != TESSERA_OK) return tsr_session_status(status, &failure, error);
   size_t outputs = (size_t)tokens * info->output_columns;
   tsr_dtype output_type = (tsr_dtype)info->output_type;
-  p->input = random_array((size_t)tokens * info->columns,
-                          (tsr_dtype)info->input_type, &state);
+  p->input = tsr_random_array((size_t)tokens * info->columns,
+                              (tsr_dtype)info->input_type, &state);
   p->output = tsr_aligned_alloc(64, outputs * tsr_dtype_size(output_type));
-  if (workspace_size != 0) {
-    p->workspace = tsr_aligned_alloc(64, workspace_size);
-  }
   if (info->has_residual) {
-    p->residual = random_array(outputs, output_type, &state);
+    p->residual = tsr_random_array(outputs, output_type, &state);
   }
   if (p->input == NULL || p->output == NULL ||
-      (p->workspace == NULL && workspace_size != 0) ||
       (p->residual == NULL && info->has_residual)) {
     return tsr_error_out_of_memory(error);
   }
-  p->args = (tessera_run_args){.size = sizeof(p->args),
-                               .token_count = tokens,
-                               .input = p->input,
-                               .residual = p->residual,
-                               .output = p->output,
-                               .workspace = p->workspace,
-                               .workspace_size = workspace_size};
-  return TSR_OK;
+  const tessera_run_args args = {.size = sizeof(args),
+                                 .token_count = tokens,
+                                 .input = p->input,
+                                 .residual = p->residual,
+                                 .output = p->output};
+  return tsr_launch_init(p->session, layer, &args, 0, &p->launch, error);
 }
 
 static tsr_status init_layer(party *p, const tsr_contest_options *options,
                              const tsr_session *session, uint32_t layer,
                              uint32_t tokens, tsr_error *error) {
   tessera_layer_info info;
+  const tessera_layer *self = tessera_bundle_layer(session->bundle, layer);
   p->run = run_layer;
   p->session = session;
-  p->layer = tessera_bundle_layer(session->bundle, layer);
   tsr_status status = tsr_session_query(session, layer, &info, error);
   if (status == TSR_OK) {
-    status = allocate_layer(p, &info, tokens, options->seed, error);
+    status = allocate_layer(p, layer, &info, tokens, options->seed, error);
   }
-  if (status == TSR_OK) status = copy_programs(p, options, &info, error);
+  if (status == TSR_OK) status = copy_programs(p, self, options, &info, error);
+  if (status == TSR_OK && session->is_cuda) {
+    p->run = run_layer_row;
+    status = init_row(p, error);
+  }
   return status;
 }
 
@@ -179,10 +227,10 @@ static tsr_status init_peer(party *p, const tsr_contest_options *options,
   p->run = run_peer;
   p->peer = options->peer;
   p->copies = copies_for(options->working_set, weights * sizeof(float));
-  float *first = random_array(weights, TSR_DTYPE_F32, &state);
+  float *first = tsr_random_array(weights, TSR_DTYPE_F32, &state);
   p->weights = tsr_large_alloc(p->copies * weights * sizeof(float));
   p->input =
-      random_array((size_t)tokens * info->columns, TSR_DTYPE_F32, &state);
+      tsr_random_array((size_t)tokens * info->columns, TSR_DTYPE_F32, &state);
   p->output =
       tsr_aligned_alloc(64, (size_t)tokens * info->rows * sizeof(float));
   bool ok = first != NULL && p->weights != NULL && p->input != NULL &&
@@ -205,6 +253,35 @@ static tsr_status run_read(party *p, double *out_seconds, tsr_error *error) {
   (void)error;
   *out_seconds = 1.0 / tsr_bandwidth_sample(p->bandwidth);
   return TSR_OK;
+}
+
+// The same on a CUDA device, which reads and writes what it copies.
+static tessera_status enqueue_copy(party *p, tessera_error *failure) {
+  return tessera_device_copy(p->session->device, p->target.memory,
+                             p->source.memory, p->source.size, NULL, failure);
+}
+
+static tsr_status run_copy(party *p, double *out_seconds, tsr_error *error) {
+  tsr_status status = time_row(p, enqueue_copy, out_seconds, error);
+  *out_seconds /= 2.0 * (double)p->source.size;
+  return status;
+}
+
+static tsr_status init_copy(party *p, const tsr_session *session,
+                            tsr_error *error) {
+  p->run = run_copy;
+  p->session = session;
+  tsr_status status =
+      tsr_device_buffer_init(session, NULL, COPY_SIZE, &p->source, error);
+  if (status == TSR_OK) {
+    memset(p->source.host, 1, p->source.size);
+    status = tsr_device_buffer_upload(&p->source, error);
+  }
+  if (status == TSR_OK) {
+    status =
+        tsr_device_buffer_init(session, NULL, COPY_SIZE, &p->target, error);
+  }
+  return status == TSR_OK ? init_row(p, error) : status;
 }
 
 // ---- Rounds ----------------------------------------------------------------
@@ -257,6 +334,19 @@ static tsr_status run_round(party *p, tsr_error *error) {
   return status;
 }
 
+// One run of each party: on the emulated driver all are alike.
+static tsr_status run_once(contest *c, tsr_error *error) {
+  tsr_status status = TSR_OK;
+  for (uint32_t i = 0; status == TSR_OK && i < c->count; ++i) {
+    double seconds = 0.0;
+    status = c->parties[i].run(&c->parties[i], &seconds, error);
+    if (status == TSR_OK) {
+      status = tsr_samples_add(&c->parties[i].samples, seconds, error);
+    }
+  }
+  return status;
+}
+
 static tsr_status run_rounds(contest *c, double seconds, tsr_error *error) {
   tsr_status status = TSR_OK;
   for (uint32_t i = 0; status == TSR_OK && i < c->count; ++i) {
@@ -289,10 +379,12 @@ static tsr_status enter(contest *c, const tsr_contest_options *options,
     status = init_layer(&c->parties[c->count++], options, session, layer,
                         tokens, error);
   }
-  if (status == TSR_OK) {
+  if (status == TSR_OK && options->bandwidth != NULL) {
     party *read = &c->parties[c->count++];
     read->run = run_read;
     read->bandwidth = options->bandwidth;
+  } else if (status == TSR_OK && !session->emulated) {
+    status = init_copy(&c->parties[c->count++], session, error);
   }
   if (status == TSR_OK && options->against != NULL) {
     status = init_layer(&c->parties[c->count++], options, options->against,
@@ -305,16 +397,19 @@ static tsr_status enter(contest *c, const tsr_contest_options *options,
 }
 
 static void conclude(contest *c, const tsr_contest_options *options,
-                     tsr_contest_result *out) {
-  party *next = &c->parties[2];
+                     bool emulated, tsr_contest_result *out) {
+  party *next = &c->parties[1];
   out->seconds = tsr_samples_spread(&c->parties[0].samples, 0);
   out->copies = c->parties[0].copies;
-  tsr_spread byte = tsr_samples_spread(&c->parties[1].samples, 0);
-  // The slow tenth of times is the slow tenth of rates.
-  out->read_rate = (tsr_spread){.median = 1.0 / byte.median,
-                                .p10 = 1.0 / byte.p90,
-                                .p90 = 1.0 / byte.p10,
-                                .count = byte.count};
+  if (!emulated) {
+    tsr_spread byte = tsr_samples_spread(&next->samples, 0);
+    // The slow tenth of times is the slow tenth of rates.
+    out->memory_rate = (tsr_spread){.median = 1.0 / byte.median,
+                                    .p10 = 1.0 / byte.p90,
+                                    .p90 = 1.0 / byte.p10,
+                                    .count = byte.count};
+    ++next;
+  }
   if (options->against != NULL) {
     out->against_seconds = tsr_samples_spread(&next->samples, 0);
     out->against_ratio = tsr_samples_spread(&next->ratios, 0);
@@ -334,8 +429,11 @@ tsr_status tsr_contest_run(const tsr_contest_options *options,
   memset(out_result, 0, sizeof(*out_result));
   tsr_status status =
       enter(&c, options, session, layer, against_layer, token_count, error);
-  if (status == TSR_OK) status = run_rounds(&c, options->seconds, error);
-  if (status == TSR_OK) conclude(&c, options, out_result);
+  if (status == TSR_OK) {
+    status = session->emulated ? run_once(&c, error)
+                               : run_rounds(&c, options->seconds, error);
+  }
+  if (status == TSR_OK) conclude(&c, options, session->emulated, out_result);
   for (uint32_t i = 0; i < c.count; ++i) party_fini(&c.parties[i]);
   return status;
 }

@@ -8,6 +8,8 @@
 #include "common/terminal.h"
 #include "runtime/src/host/cpu.h"
 #include "tessera/commands.h"
+#include "tessera/emulator.h"
+#include "tessera/session.h"
 
 // What the host's kernels can make use of, in the words of /proc/cpuinfo.
 static const char *const features[] = {
@@ -43,19 +45,29 @@ static void show_levels(const tsr_cli *cli) {
   (void)fputc('\n', cli->out);
 }
 
+enum { CUDA_DEVICES_MAX = 64 };
+
+// Every device that the driver counts, or why there is none.
 static void show_cuda(const tsr_cli *cli) {
-  tessera_device *device = NULL;
   tessera_error error = {0};
   (void)fprintf(cli->out, "\ncuda\n");
-  if (tessera_device_open("cuda:0", NULL, &device, &error) == TESSERA_OK) {
-    (void)fprintf(cli->out, "  device 0       %s\n",
+  for (uint32_t i = 0; i < CUDA_DEVICES_MAX; ++i) {
+    tessera_device *device = NULL;
+    char name[16];
+    (void)snprintf(name, sizeof(name), "cuda:%u", i);
+    if (tessera_device_open(name, NULL, &device, &error) != TESSERA_OK) {
+      if (i == 0) {
+        (void)fprintf(cli->out, "  unavailable    %s\n", error.message);
+      }
+      break;
+    }
+    if (i == 0 && tsr_emulator_in_use()) {
+      (void)fprintf(cli->out, "  driver         emulated\n");
+    }
+    (void)fprintf(cli->out, "  device %-7u %s\n", i,
                   tessera_device_description(device));
     tessera_device_close(device);
-    return;
   }
-  const char *reason = strstr(error.message, "': ");
-  (void)fprintf(cli->out, "  unavailable    %s\n",
-                reason == NULL ? error.message : reason + 3);
 }
 
 static int show_machine(const tsr_cli *cli) {
@@ -84,14 +96,18 @@ static const char *text_of(const json_t *object, const char *key) {
   return text == NULL ? "" : text;
 }
 
-// Why the image is taken or not. |chosen| is what the runtime took.
+// Why the image is taken or not. |chosen| is what the host took.
 static void verdict(const json_t *image, const char *chosen, char *out,
                     size_t size) {
   char missing[64];
   const char *architecture = text_of(image, "architecture");
   const char *variant = text_of(image, "variant");
-  if (strcmp(text_of(image, "family"), "host") != 0) {
-    (void)snprintf(out, size, "no: not for the host");
+  const char *format = text_of(image, "format");
+  if (strcmp(text_of(image, "family"), "cuda") == 0) {
+    bool is_ptx = strcmp(format, "ptx") == 0;
+    (void)snprintf(out, size, "CUDA: %s of %s %s", is_ptx ? "PTX" : "code",
+                   architecture,
+                   is_ptx ? "and newer devices" : "and its major's newer ones");
   } else if (strcmp(architecture, tsr_cpu_architecture()) != 0) {
     (void)snprintf(out, size, "no: this machine is %s", tsr_cpu_architecture());
   } else if (tsr_cpu_find_missing(text_of(image, "required"), missing,
@@ -112,10 +128,12 @@ static tsr_status images(const tsr_cli *cli, const json_t *list,
   tsr_table *table = tsr_table_create(headers);
   for (size_t i = 0; i < json_array_size(list); ++i) {
     const json_t *image = json_array_get(list, i);
+    const char *format = text_of(image, "format");
     char why[128];
     verdict(image, chosen, why, sizeof(why));
-    tsr_table_cell(table, "%s %s", text_of(image, "family"),
-                   text_of(image, "variant"));
+    tsr_table_cell(table, "%s %s%s%s", text_of(image, "family"),
+                   text_of(image, "variant"), format[0] != '\0' ? " " : "",
+                   format);
     tsr_table_cell(table, "%s", text_of(image, "architecture"));
     tsr_table_cell(
         table, "%lld",
@@ -128,30 +146,78 @@ static tsr_status images(const tsr_cli *cli, const json_t *list,
   return tsr_cli_print(cli, status, &text, error);
 }
 
+// What each device would run of a bundle.
+typedef struct choices {
+  const tessera_bundle *bundle;
+  tsr_buffer lines;
+  char host[64];  // the host's, or empty
+  bool any;
+  tessera_error failure;  // the first
+} choices;
+
 // Asks the runtime itself, so that the answer is what a run would do.
-static int show_choice(const tsr_cli *cli, const tessera_bundle *bundle) {
+static tessera_status choose(choices *c, const char *name, bool optional) {
   tessera_device *device = NULL;
   tessera_program *program = NULL;
   tessera_error failure = {0};
-  tsr_error error = {0};
-  tessera_status status = tessera_device_open("host", NULL, &device, &failure);
+  tessera_status status = tessera_device_open(name, NULL, &device, &failure);
+  if (status != TESSERA_OK && optional) return status;
   if (status == TESSERA_OK) {
-    status = tessera_program_prepare(bundle, device, &program, &failure);
+    status = tessera_program_prepare(c->bundle, device, &program, &failure);
   }
-  json_t *manifest = json_loads(tessera_bundle_manifest(bundle), 0, NULL);
-  (void)fprintf(cli->out, "\nbundle %s\n", tessera_bundle_name(bundle));
-  tsr_status shown =
-      images(cli, json_object_get(manifest, "images"),
-             program == NULL ? NULL : tessera_program_variant(program), &error);
-  json_decref(manifest);
+  const char *variant = program == NULL ? "" : tessera_program_variant(program);
+  if (status == TESSERA_OK) {
+    c->any = true;
+    if (strcmp(name, "host") == 0) {
+      (void)snprintf(c->host, sizeof(c->host), "%s", variant);
+    }
+    tsr_buffer_printf(&c->lines, "%-7s runs %s\n", name, variant);
+  } else {
+    tsr_buffer_printf(&c->lines, "%-7s %s\n", name, failure.message);
+    if (c->failure.status == TESSERA_OK) c->failure = failure;
+  }
   tessera_program_destroy(program);
   tessera_device_close(device);
+  return TESSERA_OK;
+}
+
+static void choose_all(choices *c, const char *device) {
+  if (device != NULL) {
+    (void)choose(c, device, false);
+    return;
+  }
+  (void)choose(c, "host", false);
+  for (uint32_t i = 0; i < CUDA_DEVICES_MAX; ++i) {
+    char name[16];
+    (void)snprintf(name, sizeof(name), "cuda:%u", i);
+    if (choose(c, name, true) != TESSERA_OK) break;
+  }
+}
+
+// Fails when no device can run the bundle.
+static int show_choice(const tsr_cli *cli, const tessera_bundle *bundle,
+                       const char *device) {
+  choices c = {.bundle = bundle};
+  tsr_error error = {0};
+  choose_all(&c, device);
+  json_t *manifest = json_loads(tessera_bundle_manifest(bundle), 0, NULL);
+  (void)fprintf(cli->out, "\nbundle %s\n", tessera_bundle_name(bundle));
+  tsr_status shown = images(cli, json_object_get(manifest, "images"),
+                            c.host[0] == '\0' ? NULL : c.host, &error);
+  json_decref(manifest);
+  shown = tsr_cli_print(cli, shown, &c.lines, &error);
   if (shown != TSR_OK) return tsr_cli_fail(cli, &error);
-  return status == TESSERA_OK ? TSR_EXIT_OK
-                              : tsr_cli_fail_runtime(cli, &failure);
+  return c.any ? TSR_EXIT_OK : tsr_cli_fail_runtime(cli, &c.failure);
 }
 
 static int run(tsr_cli *cli) {
+  char device[64] = "";
+  tsr_error unknown = {0};
+  if (tsr_cli_given(cli, "device") &&
+      tsr_device_resolve(tsr_cli_string(cli, "device"), device, sizeof(device),
+                         &unknown) != TSR_OK) {
+    return tsr_cli_fail(cli, &unknown);
+  }
   int code = show_machine(cli);
   if (code != TSR_EXIT_OK || cli->positional_count == 0) return code;
   const tessera_bundle_options options = {.size = sizeof(options)};
@@ -161,10 +227,19 @@ static int run(tsr_cli *cli) {
       TESSERA_OK) {
     return tsr_cli_fail_runtime(cli, &error);
   }
-  code = show_choice(cli, bundle);
+  code = show_choice(cli, bundle, device[0] == '\0' ? NULL : device);
   tessera_bundle_close(bundle);
   return code;
 }
+
+static const tsr_option options[] = {
+    {.name = "device",
+     .letters = "d",
+     .type = TSR_OPTION_STRING,
+     .value = "DEVICE",
+     .help = "judge the images for this device only: host, cuda:N, or "
+             "emulated:N, a device of the emulated CUDA driver"},
+    {0}};
 
 static const tsr_positional positionals[] = {
     {.name = "BUNDLE",
@@ -183,7 +258,9 @@ const tsr_command tsr_command_info = {
     .summary = "show the version, the devices, and what suits them",
     .description =
         "Shows the version, what this machine can compute with, and for a "
-        "bundle which of its images would run here and why.",
+        "bundle which of its images would run here and why, device by device. "
+        "It fails when none of them can run the bundle.",
+    .options = options,
     .positionals = positionals,
     .examples = examples,
     .run = run,

@@ -2,44 +2,39 @@
 // tessera run: one layer on activations from a file.
 #include <string.h>
 
-#include "base/memory.h"
 #include "common/rows.h"
 #include "common/runtime.h"
 #include "common/terminal.h"
 #include "tessera/activations.h"
 #include "tessera/commands.h"
+#include "tessera/launch.h"
 
 typedef struct job {
   const tsr_cli *cli;
-  tessera_bundle *bundle;
-  tessera_device *device;
-  tessera_program *program;
-  const tessera_layer *layer;
+  tsr_session_options options;
+  tsr_session session;
+  uint32_t index;  // of the layer
   tessera_layer_info info;
   tsr_activations input;
   tsr_activations residual;
   tsr_activations output;
-  void *workspace;
 } job;
 
 static int open_layer(job *j) {
   const tsr_cli *cli = j->cli;
   const char *name = tsr_cli_string(cli, "layer");
-  tessera_error error = {0};
-  if (tessera_bundle_open(cli->positionals[0], NULL, &j->bundle, &error) !=
-      TESSERA_OK) {
-    return tsr_cli_fail_runtime(cli, &error);
+  tsr_error error = {0};
+  uint32_t count;
+  tsr_status status =
+      tsr_session_open_bundle(cli->positionals[0], &j->session, &error);
+  if (status == TSR_OK) {
+    status =
+        tsr_layers_select(j->session.bundle, name, &j->index, &count, &error);
   }
-  uint32_t index, count;
-  tsr_error missing = {0};
-  if (tsr_layers_select(j->bundle, name, &index, &count, &missing) != TSR_OK) {
-    return tsr_cli_fail(cli, &missing);
+  if (status == TSR_OK) {
+    status = tsr_session_query(&j->session, j->index, &j->info, &error);
   }
-  j->layer = tessera_bundle_layer(j->bundle, index);
-  j->info.size = sizeof(j->info);
-  if (tessera_layer_query(j->layer, &j->info, &error) != TESSERA_OK) {
-    return tsr_cli_fail_runtime(cli, &error);
-  }
+  if (status != TSR_OK) return tsr_cli_fail(cli, &error);
   if (j->info.has_residual && !tsr_cli_given(cli, "residual")) {
     return tsr_cli_usage_error(
         cli, "layer '%s' adds a residual: --residual FILE is missing", name);
@@ -51,27 +46,14 @@ static int open_layer(job *j) {
   return TSR_EXIT_OK;
 }
 
-static int open_device(job *j) {
-  const tsr_cli *cli = j->cli;
-  const tessera_device_options options = {
-      .size = sizeof(options),
-      .thread_count = (uint32_t)tsr_cli_uint(cli, "threads"),
-      .variant = tsr_cli_string(cli, "variant"),
-  };
-  tessera_error error = {0};
-  tessera_status status = tessera_device_open(tsr_cli_string(cli, "device"),
-                                              &options, &j->device, &error);
-  if (status == TESSERA_OK) {
-    status = tessera_program_prepare(j->bundle, j->device, &j->program, &error);
-  }
-  return status == TESSERA_OK ? TSR_EXIT_OK : tsr_cli_fail_runtime(cli, &error);
-}
-
-// "1 to 16", "at least 17".
+// "1 to 16", "at least 17". What kernels of other devices take, the runtime
+// knows.
 static tsr_status check_tokens(const job *j, const char *path,
                                tsr_error *error) {
   uint64_t tokens = j->input.tokens;
   const tessera_layer_info *info = &j->info;
+  bool on_host = strcmp(j->options.device, "host") == 0;
+  if (!on_host && tokens <= UINT32_MAX) return TSR_OK;
   if (tokens >= info->token_first && tokens <= info->token_last &&
       tokens <= UINT32_MAX) {
     return TSR_OK;
@@ -118,51 +100,42 @@ static tsr_status read_inputs(job *j, tsr_error *error) {
   return status;
 }
 
-static int launch(job *j) {
-  tessera_error error = {0};
-  uint32_t tokens = (uint32_t)j->input.tokens;
-  size_t size = 0;
-  tessera_status status =
-      tessera_layer_workspace(j->program, j->layer, tokens, &size, &error);
-  if (status != TESSERA_OK) return tsr_cli_fail_runtime(j->cli, &error);
-  if (size != 0) j->workspace = tsr_aligned_alloc(64, size);
-  if (size != 0 && j->workspace == NULL) {
-    tsr_cli_error(j->cli, "out of memory");
-    return TSR_EXIT_FAILURE;
-  }
+static tsr_status launch(job *j, tsr_error *error) {
   const tessera_run_args args = {
       .size = sizeof(args),
-      .token_count = tokens,
+      .token_count = (uint32_t)j->input.tokens,
       .input = j->input.data,
       .residual = j->residual.data,
       .output = j->output.data,
-      .workspace = j->workspace,
-      .workspace_size = size,
   };
-  status = tessera_linear_run(j->program, j->layer, &args, &error);
-  return status == TESSERA_OK ? TSR_EXIT_OK
-                              : tsr_cli_fail_runtime(j->cli, &error);
+  tsr_launch l;
+  tsr_status status =
+      tsr_launch_init(&j->session, j->index, &args, 0, &l, error);
+  if (status == TSR_OK) status = tsr_launch_run(&l, error);
+  tsr_launch_fini(&l);
+  return status;
 }
 
 static int run_job(job *j) {
   const tsr_cli *cli = j->cli;
   tsr_error error = {0};
-  int code = open_layer(j);
-  if (code == TSR_EXIT_OK && read_inputs(j, &error) != TSR_OK) {
-    return tsr_cli_fail(cli, &error);
-  }
-  if (code == TSR_EXIT_OK) code = open_device(j);
-  if (code == TSR_EXIT_OK) code = launch(j);
+  int code = tsr_session_read_options(cli, &j->options);
+  if (code == TSR_EXIT_OK) code = open_layer(j);
   if (code != TSR_EXIT_OK) return code;
-  const char *path = tsr_cli_string(cli, "output");
-  if (tsr_activations_write(&j->output, path, tsr_cli_given(cli, "raw"),
-                            &error) != TSR_OK) {
-    return tsr_cli_fail(cli, &error);
+  tsr_status status = read_inputs(j, &error);
+  if (status == TSR_OK) {
+    status = tsr_session_open_device(&j->options, &j->session, &error);
   }
+  if (status == TSR_OK) status = launch(j, &error);
+  if (status == TSR_OK) {
+    status = tsr_activations_write(&j->output, tsr_cli_string(cli, "output"),
+                                   tsr_cli_given(cli, "raw"), &error);
+  }
+  if (status != TSR_OK) return tsr_cli_fail(cli, &error);
   tsr_cli_note(cli, "%s: %s on %s, image %s", j->info.name,
                tsr_format_plural(j->input.tokens, "token").text,
-               tessera_device_description(j->device),
-               tessera_program_variant(j->program));
+               tessera_device_description(j->session.device),
+               tessera_program_variant(j->session.program));
   return TSR_EXIT_OK;
 }
 
@@ -172,10 +145,7 @@ static int run(tsr_cli *cli) {
   tsr_activations_fini(&j.input);
   tsr_activations_fini(&j.residual);
   tsr_activations_fini(&j.output);
-  tsr_free(j.workspace);
-  tessera_program_destroy(j.program);
-  tessera_device_close(j.device);
-  tessera_bundle_close(j.bundle);
+  tsr_session_close(&j.session);
   return code;
 }
 
@@ -206,23 +176,7 @@ static const tsr_option options[] = {
     {.name = "raw",
      .help = "write the layer's own output type (bfloat16 as uint16 bits) "
              "instead of float32"},
-    {.name = "device",
-     .letters = "d",
-     .type = TSR_OPTION_STRING,
-     .value = "DEVICE",
-     .help = "where to run",
-     .default_text = "host"},
-    {.name = "threads",
-     .letters = "t",
-     .type = TSR_OPTION_UINT,
-     .value = "N",
-     .help = "threads to run with (default: one per core)",
-     .minimum = 1,
-     .maximum = 1024},
-    {.name = "variant",
-     .type = TSR_OPTION_STRING,
-     .value = "NAME",
-     .help = "use this image of the bundle, not the best one that fits"},
+    TSR_OPTIONS_SESSION("threads to run with (default: one per core)"),
     {0}};
 
 static const tsr_example examples[] = {

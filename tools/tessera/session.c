@@ -4,7 +4,10 @@
 #include "session.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "emulator.h"
 
 tsr_status tsr_session_status(tessera_status status, const tessera_error *from,
                               tsr_error *error) {
@@ -29,36 +32,112 @@ tsr_status tsr_session_status(tessera_status status, const tessera_error *from,
   return mapped;
 }
 
-tsr_session_options tsr_session_read_options(const tsr_cli *cli) {
-  return (tsr_session_options){
+int tsr_session_read_options(const tsr_cli *cli, tsr_session_options *out) {
+  static const char *const host_only[] = {"threads", "variant"};
+  *out = (tsr_session_options){
       .path = cli->positionals[0],
+      .device = tsr_cli_string(cli, "device"),
       .thread_count = (uint32_t)tsr_cli_uint(cli, "threads"),
       .variant = tsr_cli_string(cli, "variant")};
+  if (strcmp(out->device, "host") == 0) return TSR_EXIT_OK;
+  for (size_t i = 0; i < sizeof(host_only) / sizeof(host_only[0]); ++i) {
+    if (!tsr_cli_given(cli, host_only[i])) continue;
+    return tsr_cli_usage_error(
+        cli, "--%s is for the host: with --device %s it means nothing",
+        host_only[i], out->device);
+  }
+  return TSR_EXIT_OK;
 }
 
-tsr_status tsr_session_open(const tsr_session_options *options,
-                            tsr_session *out_session, tsr_error *error) {
+tsr_status tsr_session_open_bundle(const char *path, tsr_session *out_session,
+                                   tsr_error *error) {
+  tessera_error failure = {0};
+  memset(out_session, 0, sizeof(*out_session));
+  return tsr_session_status(
+      tessera_bundle_open(path, NULL, &out_session->bundle, &failure), &failure,
+      error);
+}
+
+tsr_status tsr_device_resolve(const char *name, char *out, size_t size,
+                              tsr_error *error) {
+  static const char emulated[] = "emulated";
+  size_t length = sizeof(emulated) - 1;
+  bool matches = strncmp(name, emulated, length) == 0 &&
+                 (name[length] == '\0' || name[length] == ':');
+  int used = matches ? snprintf(out, size, "cuda%s", name + length)
+                     : snprintf(out, size, "%s", name);
+  if (used < 0 || (size_t)used >= size) {
+    return tsr_error_set(error, TSR_NOT_FOUND, "no device '%.40s...'", name);
+  }
+  tsr_emulator ignored;
+  return matches ? tsr_emulator_choose(&ignored, error) : TSR_OK;
+}
+
+static tsr_status allocate_program(tsr_session *session, tsr_error *error) {
+  tessera_error failure = {0};
+  tessera_status status = tessera_program_memory(
+      session->bundle, session->device, &session->memory_size, &failure);
+  if (status == TESSERA_OK) {
+    status = tessera_device_allocate(session->device, session->memory_size,
+                                     &session->memory, &failure);
+  }
+  return tsr_session_status(status, &failure, error);
+}
+
+static tsr_status prepare(tsr_session *session, bool own_memory,
+                          tsr_error *error) {
+  tessera_error failure = {0};
+  if (own_memory) {
+    tsr_status status = allocate_program(session, error);
+    if (status != TSR_OK) return status;
+  }
+  const tessera_prepare_options options = {
+      .size = sizeof(options),
+      .device_memory = session->memory,
+      .device_memory_size = session->memory_size};
+  return tsr_session_status(
+      tessera_program_prepare_with(session->bundle, session->device, &options,
+                                   &session->program, &failure),
+      &failure, error);
+}
+
+tsr_status tsr_session_open_device(const tsr_session_options *options,
+                                   tsr_session *session, tsr_error *error) {
   tessera_error failure = {0};
   tessera_device_options device = {.size = sizeof(device),
                                    .thread_count = options->thread_count,
                                    .variant = options->variant};
-  memset(out_session, 0, sizeof(*out_session));
-  tessera_status status =
-      tessera_bundle_open(options->path, NULL, &out_session->bundle, &failure);
-  if (status == TESSERA_OK) {
-    status =
-        tessera_device_open("host", &device, &out_session->device, &failure);
+  char name[64];
+  tsr_status status =
+      tsr_device_resolve(options->device == NULL ? "host" : options->device,
+                         name, sizeof(name), error);
+  if (status == TSR_OK) {
+    status = tsr_session_status(
+        tessera_device_open(name, &device, &session->device, &failure),
+        &failure, error);
   }
-  if (status == TESSERA_OK) {
-    status = tessera_program_prepare(out_session->bundle, out_session->device,
-                                     &out_session->program, &failure);
+  if (status == TSR_OK) {
+    session->is_cuda = strcmp(name, "host") != 0;
+    session->emulated = session->is_cuda && tsr_emulator_in_use();
+    status = prepare(session, options->own_memory && session->is_cuda, error);
   }
-  if (status != TESSERA_OK) tsr_session_close(out_session);
-  return tsr_session_status(status, &failure, error);
+  if (status != TSR_OK) tsr_session_close(session);
+  return status;
+}
+
+tsr_status tsr_session_open(const tsr_session_options *options,
+                            tsr_session *out_session, tsr_error *error) {
+  tsr_status status =
+      tsr_session_open_bundle(options->path, out_session, error);
+  return status == TSR_OK ? tsr_session_open_device(options, out_session, error)
+                          : status;
 }
 
 void tsr_session_close(tsr_session *session) {
   tessera_program_destroy(session->program);
+  if (session->device != NULL) {
+    tessera_device_free(session->device, session->memory);
+  }
   tessera_device_close(session->device);
   tessera_bundle_close(session->bundle);
   memset(session, 0, sizeof(*session));
@@ -81,12 +160,12 @@ static bool read_hash(const json_t *key, const char *name, tsr_hash *out) {
   return text != NULL && tsr_hash_parse(text, out);
 }
 
-static bool read_kernel(const json_t *root, const json_t *index,
+// |index|: of the array of all kernels, |kernels|.
+static bool read_kernel(const json_t *kernels, const json_t *index,
                         tsr_layer_manifest *out) {
   json_int_t number = json_integer_value(index);
   if (number < 0) return false;
-  const json_t *kernel =
-      json_array_get(json_object_get(root, "kernels"), (size_t)number);
+  const json_t *kernel = json_array_get(kernels, (size_t)number);
   const json_t *tokens = json_object_get(kernel, "tokens");
   const char *strategy = json_string_value(json_object_get(kernel, "strategy"));
   json_int_t first = json_integer_value(json_array_get(tokens, 0));
@@ -102,18 +181,20 @@ static bool read_kernel(const json_t *root, const json_t *index,
   return true;
 }
 
-static bool read_layer(const json_t *root, uint32_t layer,
+static bool read_layer(const json_t *root, uint32_t layer, bool is_cuda,
                        tsr_layer_manifest *out) {
   const json_t *entry = json_array_get(json_object_get(root, "layers"), layer);
   const json_t *key = json_object_get(entry, "key");
-  const json_t *kernels =
-      json_object_get(json_object_get(entry, "host"), "kernels");
+  const json_t *all =
+      json_object_get(root, is_cuda ? "cuda_kernels" : "kernels");
+  const json_t *kernels = json_object_get(
+      json_object_get(entry, is_cuda ? "cuda" : "host"), "kernels");
   size_t limit = sizeof(out->kernels) / sizeof(out->kernels[0]);
   bool ok = read_hash(key, "weights", &out->weights) &&
             read_hash(key, "mask", &out->mask) &&
             json_array_size(kernels) <= limit;
   for (size_t i = 0; ok && i < json_array_size(kernels); ++i) {
-    ok = read_kernel(root, json_array_get(kernels, i), out);
+    ok = read_kernel(all, json_array_get(kernels, i), out);
   }
   return ok;
 }
@@ -124,7 +205,8 @@ tsr_status tsr_session_manifest(const tsr_session *session, uint32_t layer,
   memset(out_manifest, 0, sizeof(*out_manifest));
   const char *text = tessera_bundle_manifest(session->bundle);
   json_t *root = json_loads(text, 0, NULL);
-  bool ok = root != NULL && read_layer(root, layer, out_manifest);
+  bool ok =
+      root != NULL && read_layer(root, layer, session->is_cuda, out_manifest);
   json_decref(root);
   if (ok) return TSR_OK;
   return tsr_error_set(error, TSR_CORRUPT,

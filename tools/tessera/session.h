@@ -12,33 +12,62 @@
 
 typedef struct tsr_session_options {
   const char *path;
+  const char *device;     // "host", "cuda:N", "emulated:N"; NULL: the host
   uint32_t thread_count;  // 0: one per core
   const char *variant;    // NULL: the best that fits
+  bool own_memory;        // CUDA: tell where the program's weights are
 } tsr_session_options;
 
 typedef struct tsr_session {
   tessera_device *device;    // owned
   tessera_bundle *bundle;    // owned
   tessera_program *program;  // owned
+  void *memory;              // owned: the program's, with |own_memory|
+  size_t memory_size;
+  bool is_cuda;   // its memory is not the tool's
+  bool emulated;  // so times are those of a model
 } tsr_session;
 
-// Two rows for the option table of such a command.
+#define TSR_OPTION_DEVICE                                             \
+  {                                                                   \
+    .name = "device", .letters = "d", .type = TSR_OPTION_STRING,      \
+    .value = "DEVICE", .default_text = "host",                        \
+    .help =                                                           \
+        "where to run: host, cuda:N, or emulated:N, a device of the " \
+        "emulated CUDA driver"                                        \
+  }
+
+// Three rows for the option table of such a command.
 #define TSR_OPTIONS_SESSION(threads_help)                          \
-  {.name = "threads",                                              \
-   .letters = "t",                                                 \
-   .type = TSR_OPTION_UINT,                                        \
-   .value = "N",                                                   \
-   .help = threads_help,                                           \
-   .maximum = 1024},                                               \
+  TSR_OPTION_DEVICE,                                               \
+      {.name = "threads",                                          \
+       .letters = "t",                                             \
+       .type = TSR_OPTION_UINT,                                    \
+       .value = "N",                                               \
+       .help = threads_help,                                       \
+       .maximum = 1024},                                           \
   {                                                                \
     .name = "variant", .type = TSR_OPTION_STRING, .value = "NAME", \
     .help = "run the kernels of this instruction-set variant"      \
   }
 
-// What the command line asks for: the first positional and those rows.
-tsr_session_options tsr_session_read_options(const tsr_cli *cli);
+// "cuda:N" for "emulated:N", after making the runtime use the emulated driver;
+// other names as they are.
+TSR_MUST_USE tsr_status tsr_device_resolve(const char *name, char *out,
+                                           size_t size, tsr_error *error);
 
-// On failure |*out_session| is zeroed.
+// What the command line asks for: the first positional and those rows. Returns
+// TSR_EXIT_OK, or has said what makes no sense.
+int tsr_session_read_options(const tsr_cli *cli, tsr_session_options *out);
+
+// The bundle alone; then its device and program. On failure |*session| is
+// zeroed.
+TSR_MUST_USE tsr_status tsr_session_open_bundle(const char *path,
+                                                tsr_session *out_session,
+                                                tsr_error *error);
+TSR_MUST_USE tsr_status tsr_session_open_device(
+    const tsr_session_options *options, tsr_session *session, tsr_error *error);
+// Both.
 TSR_MUST_USE tsr_status tsr_session_open(const tsr_session_options *options,
                                          tsr_session *out_session,
                                          tsr_error *error);
@@ -54,7 +83,8 @@ TSR_MUST_USE tsr_status tsr_session_query(const tsr_session *session,
                                           tessera_layer_info *out_info,
                                           tsr_error *error);
 
-// What the tools need from the manifest and the API does not tell.
+// What the tools need from the manifest and the API does not tell: of the
+// kernels, those of the session's device.
 typedef struct tsr_layer_manifest {
   tsr_hash weights;  // key: content of the weights and biases
   tsr_hash mask;     // key: content of the mask

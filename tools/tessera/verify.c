@@ -19,6 +19,7 @@
 #include "common/runtime.h"
 #include "compiler/import.h"
 #include "frontend/frontend.h"
+#include "launch.h"
 #include "reference.h"
 #include "session.h"
 #include "tessera/commands.h"
@@ -37,6 +38,7 @@ static const double reference_budget = 0x1p28;
 
 typedef struct verify {
   tsr_cli *cli;
+  tsr_session_options options;
   tsr_session session;
   tsr_compilation *compilation;
   tsr_plan *plan;
@@ -56,6 +58,7 @@ typedef struct run {
 
 typedef struct layer_check {
   verify *verify;
+  uint32_t index;
   const tessera_layer *layer;
   const tsr_plan_layer *plan;
   tsr_matrix *matrix;
@@ -203,23 +206,15 @@ static void *store_residual(const layer_check *check, uint32_t tokens,
   return residual;
 }
 
-static tsr_status launch(const layer_check *check, tessera_run_args *args,
-                         tsr_error *error) {
-  const tessera_program *program = check->verify->session.program;
-  tessera_error failure = {0};
-  tessera_status status =
-      tessera_layer_workspace(program, check->layer, args->token_count,
-                              &args->workspace_size, &failure);
-  if (status == TESSERA_OK && args->workspace_size != 0) {
-    args->workspace = tsr_aligned_alloc(64, args->workspace_size);
-    if (args->workspace == NULL) return tsr_error_out_of_memory(error);
-    memset(args->workspace, POISON, args->workspace_size);
-  }
-  if (status == TESSERA_OK) {
-    status = tessera_linear_run(program, check->layer, args, &failure);
-  }
-  tsr_free(args->workspace);
-  return tsr_session_status(status, &failure, error);
+static tsr_status launch(const layer_check *check, const tessera_run_args *args,
+                         size_t output_size, tsr_error *error) {
+  tsr_launch l;
+  tsr_status status = tsr_launch_init(&check->verify->session, check->index,
+                                      args, output_size, &l, error);
+  if (status == TSR_OK) status = tsr_launch_poison(&l, POISON, error);
+  if (status == TSR_OK) status = tsr_launch_run(&l, error);
+  tsr_launch_fini(&l);
+  return status;
 }
 
 // Runs the layer with |tokens| tokens. Rows are apart when |gap| is true.
@@ -250,7 +245,7 @@ static tsr_status run_tokens(layer_check *check, uint32_t tokens, bool gap,
                              .residual_stride = (int64_t)out->stride,
                              .output = out->output,
                              .output_stride = (int64_t)out->stride};
-    status = launch(check, &args, error);
+    status = launch(check, &args, out->size, error);
   }
   tsr_free(input);
   tsr_free(residual);
@@ -445,6 +440,7 @@ static tsr_status run_layer(layer_check *check, tsr_error *error) {
 static tsr_status verify_layer(verify *v, uint32_t index, tsr_finding *found,
                                tsr_error *error) {
   layer_check check = {.verify = v,
+                       .index = index,
                        .layer = tessera_bundle_layer(v->session.bundle, index),
                        .plan = &v->plan->layers[index],
                        .found = found};
@@ -567,8 +563,7 @@ static tsr_status verify_layers(verify *v, tsr_error *error) {
 }
 
 static tsr_status verify_bundle(verify *v, tsr_error *error) {
-  tsr_session_options options = tsr_session_read_options(v->cli);
-  tsr_status status = tsr_session_open(&options, &v->session, error);
+  tsr_status status = tsr_session_open(&v->options, &v->session, error);
   if (status == TSR_OK) {
     status =
         tsr_layers_select(v->session.bundle, tsr_cli_string(v->cli, "layer"),
@@ -594,6 +589,8 @@ static tsr_status verify_bundle(verify *v, tsr_error *error) {
 static int run_verify(tsr_cli *cli) {
   verify v = {.cli = cli, .seed = tsr_cli_uint(cli, "seed")};
   tsr_error error = {0};
+  int code = tsr_session_read_options(cli, &v.options);
+  if (code != TSR_EXIT_OK) return code;
   tsr_status status = verify_bundle(&v, &error);
   // The findings, not the number of mistakes, decide how verify ends.
   if (v.compilation != NULL) {
