@@ -62,29 +62,48 @@ static LLVMValueRef swizzled(nv_kernel *k, LLVMValueRef row,
                 cg_mul_constant(e, place, 16));
 }
 
+// 8 lanes copy a row of 8 pieces. Where steps have 32 columns at most, 4 do,
+// and the rows of 8 adjacent lanes, which write at one time, are r and r + 4:
+// the swizzle takes their pieces to different banks.
+static void place_pieces(nv_walk *w, LLVMValueRef *out_piece) {
+  nv_kernel *k = w->k;
+  cg_emit *e = &k->e;
+  nv_ring *ring = &w->ring;
+  uint32_t pieces = k->shape.main_columns > 2 ? 8 : 4;
+  LLVMValueRef warp = cg_add(
+      e, cg_mul_constant(e, k->token_slice, k->geometry.groups), k->group);
+  LLVMValueRef row = LLVMBuildLShr(e->builder, k->lane, cg_i32(e, 3), "");
+  if (pieces == 4) {
+    LLVMValueRef high = LLVMBuildAnd(e->builder, k->lane, cg_i32(e, 4), "");
+    row = cg_add(e, row, high);
+  }
+  ring->pass = slice_warps(k) * NV_LANES / pieces;
+  ring->row = cg_add(e, row, cg_mul_constant(e, warp, NV_LANES / pieces));
+  *out_piece =
+      LLVMBuildAnd(e->builder, k->lane, cg_i32(e, pieces - 1), "x.piece");
+}
+
 static void place_copies(nv_walk *w) {
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
   nv_ring *ring = &w->ring;
+  const tsr_kernel_spec *spec = k->spec;
   uint32_t rows = k->geometry.token_slices * k->geometry.warp_tokens;
-  // 8 lanes copy one row.
-  ring->pass = slice_warps(k) * NV_LANES / 8u;
+  LLVMValueRef piece = NULL;
+  place_pieces(w, &piece);
   ring->passes = (rows + ring->pass - 1) / ring->pass;
   ring->swaps = ring->pass % 8u != 0;
-  ring->is_ragged = k->spec->columns % TSR_FRAGMENT_CHUNK != 0 ||
-                    k->spec->tile.columns % TSR_FRAGMENT_CHUNK != 0;
-  LLVMValueRef warp = cg_add(
-      e, cg_mul_constant(e, k->token_slice, k->geometry.groups), k->group);
-  LLVMValueRef thread = cg_add(e, cg_mul_constant(e, warp, NV_LANES), k->lane);
-  LLVMValueRef piece = LLVMBuildAnd(e->builder, thread, cg_i32(e, 7), "");
-  LLVMValueRef row = LLVMBuildLShr(e->builder, thread, cg_i32(e, 3), "x.row");
+  ring->is_ragged = spec->columns % TSR_FRAGMENT_CHUNK != 0 ||
+                    spec->tile.columns % TSR_FRAGMENT_CHUNK != 0;
+  ring->has_short =
+      k->shape.main_columns > 2 && spec->tile.columns % TSR_FRAGMENT_CHUNK != 0;
   LLVMValueRef limit =
       cg_minimum(e, cg_sub(e, k->tokens, k->token_first), cg_i32(e, rows));
-  ring->rows = passes_of(k, row, limit, ring->pass);
+  ring->rows = passes_of(k, ring->row, limit, ring->pass);
   ring->column = cg_mul_constant(e, piece, 8);
-  ring->to = cg_add(e, slice_base(k), swizzled(k, row, piece));
+  ring->to = cg_add(e, slice_base(k), swizzled(k, ring->row, piece));
   LLVMValueRef stride = cg_mul_constant(e, k->input_stride, 2);
-  LLVMValueRef token = cg_widen(e, cg_add(e, k->token_first, row));
+  LLVMValueRef token = cg_widen(e, cg_add(e, k->token_first, ring->row));
   ring->from = cg_at_value(e, k->input,
                            cg_add(e, cg_mul(e, token, stride),
                                   cg_widen(e, cg_mul_constant(e, piece, 16))));
@@ -125,7 +144,23 @@ static LLVMValueRef piece_size(nv_walk *w, LLVMValueRef column) {
   return cg_mul_constant(e, cg_minimum(e, left, cg_i32(e, 8)), 2);
 }
 
-static void copy_pieces(nv_walk *w, LLVMValueRef column, LLVMValueRef to) {
+// How many of the thread's pieces the step |code| has: none of the second 32
+// columns where it has only the first.
+static LLVMValueRef rows_of(nv_walk *w, LLVMValueRef code) {
+  cg_emit *e = &w->k->e;
+  if (!w->ring.has_short) return w->ring.rows;
+  LLVMValueRef columns = LLVMBuildLShr(e->builder, code, cg_i32(e, 26), "");
+  LLVMValueRef is_long =
+      LLVMBuildICmp(e->builder, LLVMIntUGT, columns, cg_i32(e, 2), "");
+  LLVMValueRef is_first =
+      LLVMBuildICmp(e->builder, LLVMIntULT, w->ring.column, cg_i32(e, 32), "");
+  return LLVMBuildSelect(e->builder,
+                         LLVMBuildOr(e->builder, is_long, is_first, ""),
+                         w->ring.rows, cg_i32(e, 0), "");
+}
+
+static void copy_pieces(nv_walk *w, LLVMValueRef column, LLVMValueRef rows,
+                        LLVMValueRef to) {
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
   nv_ring *ring = &w->ring;
@@ -140,7 +175,7 @@ static void copy_pieces(nv_walk *w, LLVMValueRef column, LLVMValueRef to) {
   }
   for (uint32_t i = 0; i < ring->passes; ++i) {
     char text[192];
-    LLVMValueRef arguments[] = {target_of(w, to, i), from, ring->rows, size};
+    LLVMValueRef arguments[] = {target_of(w, to, i), from, rows, size};
     (void)snprintf(text, sizeof(text),
                    "%s$2, %u;\n\t@p cp.async.cg.shared.global [$0+%u], [$1], "
                    "16%s; }",
@@ -180,7 +215,8 @@ static void copy_elements(nv_walk *w, LLVMValueRef from, LLVMValueRef size,
                     "r,r,r,r,r,~{memory}", store, 5);
 }
 
-static void copy_slowly(nv_walk *w, LLVMValueRef column, LLVMValueRef to) {
+static void copy_slowly(nv_walk *w, LLVMValueRef column, LLVMValueRef rows,
+                        LLVMValueRef to) {
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
   nv_ring *ring = &w->ring;
@@ -188,7 +224,7 @@ static void copy_slowly(nv_walk *w, LLVMValueRef column, LLVMValueRef to) {
   LLVMValueRef from =
       cg_at_value(e, ring->from, cg_widen(e, cg_mul_constant(e, column, 2)));
   cg_loop loop;
-  cg_loop_begin(e, "x.element", cg_widen(e, ring->rows), &loop);
+  cg_loop_begin(e, "x.element", cg_widen(e, rows), &loop);
   LLVMValueRef pass = LLVMBuildTrunc(e->builder, loop.index, e->i32, "");
   LLVMValueRef place = to;
   if (ring->swaps) {
@@ -212,10 +248,11 @@ static void copy_stage(nv_walk *w, LLVMValueRef code, LLVMValueRef stage) {
   LLVMValueRef column =
       LLVMBuildAnd(e->builder, code, cg_i32(e, 0xffffff), "x.column");
   LLVMValueRef to = cg_add(e, w->ring.to, stage);
+  LLVMValueRef rows = rows_of(w, code);
   cg_if(e, w->ring.is_aligned, "x.pieces", &aligned);
-  copy_pieces(w, column, to);
+  copy_pieces(w, column, rows, to);
   cg_else(e, &aligned);
-  copy_slowly(w, column, to);
+  copy_slowly(w, column, rows, to);
   cg_endif(e, &aligned);
   cg_endif(e, &any);
   (void)nv_assembly(k, NULL, "cp.async.commit_group;", "~{memory}", NULL, 0);
@@ -237,12 +274,7 @@ static void clear_absent(nv_walk *w) {
                       k->layout.stage_size);
   LLVMValueRef to = cg_add(e, ring->to, stage);
   // Where the last pass has more lanes than rows, some have none to clear.
-  LLVMValueRef row =
-      LLVMBuildLShr(e->builder,
-                    LLVMBuildAnd(e->builder, cg_sub(e, ring->to, slice_base(k)),
-                                 cg_i32(e, 0xffffffff), ""),
-                    cg_i32(e, 7), "");
-  LLVMValueRef mine = passes_of(k, row, cg_i32(e, rows), ring->pass);
+  LLVMValueRef mine = passes_of(k, ring->row, cg_i32(e, rows), ring->pass);
   for (uint32_t i = 0; i < ring->passes; ++i) {
     char text[256];
     LLVMValueRef arguments[] = {target_of(w, to, i), ring->rows, mine,

@@ -125,17 +125,32 @@ static void load_step(nv_walk *w, tsr_kind kind, LLVMValueRef unit,
   nv_load_weights(w, kind, unit, step, slot, block);
 }
 
+static void load_metadata(nv_walk *w, LLVMValueRef unit) {
+  LLVMValueRef words[NV_GROUP_BLOCKS];
+  nv_load_metadata(w, unit, words);
+  for (uint32_t b = 0; b < w->k->shape.main_blocks; ++b) {
+    nv_set(w->k, w->metadata[b], words[b]);
+  }
+}
+
+// This unit's metadata, moved out of the way of the next unit's, which is
+// loaded at once. A plain move would be undone by ptxas, which would then move
+// the new words at the end of the body, and wait for them there.
+static void take_metadata(nv_walk *w, tsr_kind kind,
+                          LLVMValueRef out[NV_GROUP_BLOCKS]) {
+  nv_kernel *k = w->k;
+  if (kind != TSR_KIND_SPARSE24) return;
+  for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
+    out[b] = LLVMBuildOr(k->e.builder, nv_get(k, k->e.i32, w->metadata[b]),
+                         w->zero, "metadata");
+  }
+}
+
 static void load_all(nv_walk *w, tsr_kind kind) {
   nv_kernel *k = w->k;
   LLVMValueRef unit = nv_unit(w, kind, nv_get(k, k->e.i32, w->offset[0]));
   nv_comment(k, "%s unit: nothing is loaded yet", kind_name(kind));
-  if (kind == TSR_KIND_SPARSE24) {
-    LLVMValueRef words[NV_GROUP_BLOCKS];
-    nv_load_metadata(w, unit, words);
-    for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
-      nv_set(k, w->metadata[b], words[b]);
-    }
-  }
+  if (kind == TSR_KIND_SPARSE24) load_metadata(w, unit);
   for (uint32_t s = 0; s < nv_steps_ahead(w, kind); ++s) {
     for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
       load_step(w, kind, unit, s, s, b);
@@ -156,6 +171,7 @@ static void refill(nv_walk *w, tsr_kind kind, uint32_t step, uint32_t block,
 }
 
 static void multiply_step(nv_walk *w, tsr_kind kind, uint32_t step,
+                          LLVMValueRef metadata[NV_GROUP_BLOCKS],
                           const nv_tokens *tokens, LLVMValueRef unit,
                           const ahead *next) {
   nv_kernel *k = w->k;
@@ -163,27 +179,23 @@ static void multiply_step(nv_walk *w, tsr_kind kind, uint32_t step,
   nv_comment(k, "%s unit: %s step %u of %u", kind_name(kind), step_name(kind),
              step + 1, nv_steps(w, kind));
   for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
-    LLVMValueRef a[4], metadata = NULL;
+    LLVMValueRef a[4];
     for (uint32_t i = 0; i < 4; ++i) {
       a[i] = nv_get(k, k->e.i32, w->weights[slot][b][i]);
     }
-    if (kind == TSR_KIND_SPARSE24) {
-      metadata = nv_get(k, k->e.i32, w->metadata[b]);
-    }
-    nv_multiply(w, kind, b, step, a, metadata, tokens);
+    nv_multiply(w, kind, b, step, a, metadata[b], tokens);
     refill(w, kind, step, b, unit, next);
   }
 }
 
 // Registers that this unit does not use can be filled at once.
-static ahead begin_ahead(nv_walk *w, tsr_kind kind, tsr_kind next_kind,
-                         LLVMValueRef metadata[NV_GROUP_BLOCKS]) {
+static ahead begin_ahead(nv_walk *w, tsr_kind kind, tsr_kind next_kind) {
   nv_kernel *k = w->k;
   ahead next = {.kind = next_kind};
   if (next_kind == TSR_KIND_ZERO) return next;
   next.unit = nv_unit(w, next_kind, nv_get(k, k->e.i32, w->offset[1]));
   next.steps = nv_steps_ahead(w, next_kind);
-  if (next_kind == TSR_KIND_SPARSE24) nv_load_metadata(w, next.unit, metadata);
+  if (next_kind == TSR_KIND_SPARSE24) load_metadata(w, next.unit);
   for (uint32_t s = nv_steps_ahead(w, kind); s < next.steps; ++s) {
     for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
       load_step(w, next_kind, next.unit, s, s, b);
@@ -202,21 +214,17 @@ static void emit_body(nv_walk *w, tsr_kind kind, tsr_kind next_kind) {
   if (nv_steps(w, kind) > k->geometry.depth) {
     unit = nv_unit(w, kind, nv_get(k, k->e.i32, w->offset[0]));
   }
-  ahead next = begin_ahead(w, kind, next_kind, metadata);
+  take_metadata(w, kind, metadata);
+  ahead next = begin_ahead(w, kind, next_kind);
   uint32_t steps = nv_steps(w, kind);
   uint32_t half_steps = kind == TSR_KIND_SPARSE24 ? 1 : 2;
   for (uint32_t s = 0; s < steps;) {
     nv_tokens tokens;
     nv_load_tokens(w, s / half_steps, &tokens);
     do {
-      multiply_step(w, kind, s, &tokens, unit, &next);
+      multiply_step(w, kind, s, metadata, &tokens, unit, &next);
       ++s;
     } while (s < steps && s % half_steps != 0);
-  }
-  if (next_kind == TSR_KIND_SPARSE24) {
-    for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
-      nv_set(k, w->metadata[b], metadata[b]);
-    }
   }
   nv_set(k, w->is_loaded, LLVMConstInt(k->e.i1, next_kind != TSR_KIND_ZERO, 0));
 }
@@ -273,7 +281,8 @@ static void edge_metadata(nv_walk *w, edge_work *edge, LLVMValueRef unit) {
 }
 
 // Row blocks to multiply in |step|: none when there is no such step.
-static LLVMValueRef edge_limit(nv_walk *w, const edge_work *edge, uint32_t step) {
+static LLVMValueRef edge_limit(nv_walk *w, const edge_work *edge,
+                               uint32_t step) {
   cg_emit *e = &w->k->e;
   return LLVMBuildSelect(e->builder, is_above(w, edge->steps, step),
                          edge->blocks, cg_i32(e, 0), "");
@@ -532,6 +541,8 @@ void nv_walk_start(nv_walk *w, LLVMValueRef step_first, LLVMValueRef step_end,
     w->last_first = last_first;
   }
   variables(w);
+  // No block has 2^13 threads; that a shuffle brought the number hides it.
+  w->zero = LLVMBuildLShr(e->builder, k->warp, cg_i32(e, 8), "zero");
   place_units(w);
   nv_set(k, w->position, cg_add(e, step_first, k->k_slice));
   nv_set(k, w->is_loaded, LLVMConstInt(e->i1, 0, 0));

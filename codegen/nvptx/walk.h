@@ -23,6 +23,8 @@ typedef struct nv_ring {
   uint32_t pass;      // rows from one to the next
   bool swaps;         // |pass| is 4 modulo 8: the swizzle's bit 2 alternates
   bool is_ragged;     // a k-chunk may reach beyond the last column
+  bool has_short;     // steps of 32 columns occur beside those of 64
+  LLVMValueRef row;   // i32: token of the first piece, of the block's
   LLVMValueRef from;  // ptr: the first piece, column 0
   LLVMValueRef pass_bytes;  // i64, of X, from one piece to the next
   LLVMValueRef to;          // i32: the first piece in the first stage
@@ -53,6 +55,7 @@ typedef struct nv_walk {
   LLVMValueRef is_loaded;  // its weights are in registers
   LLVMValueRef weights[NV_SLOTS][NV_GROUP_BLOCKS][4];
   LLVMValueRef metadata[NV_GROUP_BLOCKS];
+  LLVMValueRef zero;  // i32 0, which ptxas does not know
   nv_accumulators acc;
   nv_ring ring;
 } nv_walk;

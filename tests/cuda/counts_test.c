@@ -141,16 +141,17 @@ static void check_shared(const count_case *c, const tessera_emu_profile *p) {
 
 // ---- X and Y ---------------------------------------------------------------
 
-// A block copies 64 columns of X (or what X has left) for each of its steps
-// once, for its tokens, 16 bytes at a time; all token tiles together: for all
-// tokens. Narrow tiles use fewer of them.
+// A block copies 64 columns of X, or 32 where its step has no more, or what X
+// has left, once for each of its steps and tokens, 16 bytes at a time; all
+// token tiles together: for all tokens.
 static void check_input(const layer *l, const count_case *c,
                         const tessera_emu_profile *p) {
   uint64_t columns = 0;
   for (uint32_t i = 0; i < l->tables.step_count; ++i) {
-    uint32_t left =
-        c->columns - tsr_nvidia_step_column(l->tables.steps[i].code);
-    columns += left < 64 ? left : 64;
+    uint32_t code = l->tables.steps[i].code;
+    uint32_t left = c->columns - tsr_nvidia_step_column(code);
+    uint32_t own = tsr_nvidia_step_sixteenths(code) > 2 ? 64 : 32;
+    columns += left < own ? left : own;
   }
   CHECK_EQ(p->copy.bytes, columns * 2 * c->tokens);
   CHECK_EQ(p->copy.width[4], p->copy.instructions);
