@@ -21,6 +21,7 @@ typedef struct count_case {
 static const count_case cases[] = {
     {"dense N=1", LAYER_DENSE, 512, 1024, 128, 128, 7, 1, BF16, 0},
     {"2:4 N=1", LAYER_SPARSE, 512, 1024, 128, 128, 7, 1, F16, 0},
+    {"zero N=8", LAYER_ZERO, 512, 1024, 128, 128, 7, 8, BF16, 0},
     {"mixed N=8", LAYER_RANDOM_50, 512, 1024, 128, 128, 108, 8, BF16, 0},
     {"mixed N=16", LAYER_RANDOM_30, 512, 1024, 128, 128, 7, 16, F16, 0},
     {"mixed N=32", LAYER_RANDOM_70, 512, 1024, 64, 64, 7, 32, BF16, 0},
