@@ -11,9 +11,9 @@
 const nv_strategy *const nv_strategies[] = {&nv_decode, &nv_prefill, NULL};
 
 // What plan predicts with: an A100, and a layer whose tiles are all of the
-// densest kind that it has. An open bucket is judged at this many tokens.
+// densest kind that it has.
 static const char plan_target[] = "sm_80";
-enum { PLAN_OPEN_TOKENS = 2048, PLAN_GROUPS = 8 };
+enum { PLAN_GROUPS = 8 };
 
 uint32_t nv_groups(const tsr_kernel_spec *spec) {
   uint32_t rows = spec->tile.rows < spec->rows ? spec->tile.rows : spec->rows;
@@ -149,10 +149,7 @@ static bool choose(const tsr_kernel_spec *spec, uint32_t first, uint32_t last,
   const tsr_cuda_target *target = tsr_cuda_target_find(plan_target);
   tsr_cuda_facts facts = plan_facts(spec);
   uint32_t count = list_choices(spec, first, last, choices);
-  uint32_t tokens = last;
-  if (last == UINT32_MAX) {
-    tokens = first > PLAN_OPEN_TOKENS ? first : (uint32_t)PLAN_OPEN_TOKENS;
-  }
+  uint32_t tokens = tsr_cuda_judged(first, last);
   bool found = false;
   double least = 0;
   for (uint32_t i = 0; i < count; ++i) {

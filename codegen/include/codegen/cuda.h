@@ -155,7 +155,14 @@ typedef struct tsr_cuda_candidate {
   const char *bound;       // "bandwidth", "cache", "tensor cores", "latency"
 } tsr_cuda_candidate;
 
-enum { TSR_CUDA_CANDIDATE_LIMIT = 16 };
+enum { TSR_CUDA_CANDIDATE_LIMIT = 16, TSR_CUDA_OPEN_TOKENS = 2048 };
+
+// The token count for which a range of tokens is judged: its last, or where it
+// is open one that makes many token tiles.
+static inline uint32_t tsr_cuda_judged(uint32_t first, uint32_t last) {
+  if (last != UINT32_MAX) return last;
+  return first > TSR_CUDA_OPEN_TOKENS ? first : (uint32_t)TSR_CUDA_OPEN_TOKENS;
+}
 
 // All strategies for |tokens| tokens of a layer, the chosen one first, then by
 // predicted time.
