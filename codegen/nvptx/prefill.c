@@ -30,20 +30,20 @@ static tsr_cuda_geometry geometry(const tsr_kernel_spec *spec,
   return g;
 }
 
-// The runtime takes the cut whose workers leave the fewest multiprocessors idle
-// in the last wave; those of a bundle are floor(multiprocessors / i).
+// Blocks that leave few multiprocessors idle in the last wave; of such numbers
+// the least, which splits the fewest panels. Those of a bundle are
+// floor(multiprocessors / i).
 static uint32_t workers_for(uint32_t multiprocessors, uint32_t token_tiles) {
   uint32_t best = multiprocessors;
   double least = 0;
   for (uint32_t i = 1; i <= multiprocessors; ++i) {
     uint32_t workers = multiprocessors / i;
     uint64_t blocks = (uint64_t)workers * token_tiles;
-    uint64_t waves = (blocks + multiprocessors - 1) / multiprocessors;
+    uint64_t waves = (blocks - 1) / multiprocessors + 1;
     double each = (double)waves / (double)blocks;
-    if (i == 1 || each < least * (1 - 1e-9)) {
-      least = each;
-      best = workers;
-    }
+    if (i != 1 && each > least * 1.04) continue;
+    if (i == 1 || each < least) least = each;
+    best = workers;
   }
   return best;
 }
