@@ -221,8 +221,8 @@ static void test_columns(void) {
       fill(&s, i % 2 == 0 ? TSR_DTYPE_BF16 : TSR_DTYPE_F16,
            (tsr_dtype)(i / 2 % 3), (tsr_activation)activation, i >= 6);
       tsr_reference *reference;
-      CHECK_EQ(tsr_reference_create(&s.matrix, &s.layer, &s.probe, 4,
-                                    &reference, NULL),
+      CHECK_EQ(tsr_reference_create(&s.matrix, &s.layer, &s.probe,
+                                    TSR_ADDER_HOST, 4, &reference, NULL),
                TSR_OK);
       for (int c = 0; c < (int)s.probe.output_columns; ++c) {
         check_column(&s, reference, c);
@@ -246,15 +246,44 @@ static void test_by_hand(void) {
   s.residual[3][4] = s.residual[3][5] = 1.0;
   tsr_reference *reference;
   tsr_expected expected;
-  CHECK_EQ(
-      tsr_reference_create(&s.matrix, &s.layer, &s.probe, 4, &reference, NULL),
-      TSR_OK);
+  CHECK_EQ(tsr_reference_create(&s.matrix, &s.layer, &s.probe, TSR_ADDER_HOST,
+                                4, &reference, NULL),
+           TSR_OK);
   CHECK_EQ(tsr_reference_column(reference, 4, &expected, NULL), TSR_OK);
   CHECK(expected.original[3] == 6.75);
   CHECK(expected.rounded[3] == 6.75);
   CHECK_EQ(tsr_reference_column(reference, 5, &expected, NULL), TSR_OK);
   CHECK(expected.original[3] == 1.0);
   tsr_reference_destroy(reference);
+}
+
+// The chains of docs/numerics.md, seen from a bound that little else is in: a
+// sum of 37 columns, two of which are not zero.
+static void test_chains(void) {
+  static const double chains[] = {
+      [TSR_ADDER_HOST] = 2 * 10 + 4 + 5,
+      [TSR_ADDER_TENSOR_CORE] = 22 * 3 + 8 + 4 + 3,
+      [TSR_ADDER_TENSOR_EXACT] = 3 + 8 + 4 + 3,
+  };
+  static setup s;
+  fill(&s, TSR_DTYPE_BF16, TSR_DTYPE_F32, TSR_ACTIVATION_NONE, false);
+  memset(s.matrix.weights, 0, sizeof(s.matrix.weights));
+  memset(s.matrix.bias, 0, sizeof(s.matrix.bias));
+  s.matrix.weights[0][0] = s.matrix.weights[0][36] = 1.0f;
+  s.input[0][0] = 1.0;
+  s.input[36][0] = -1.0;
+  for (int i = 0; i < 3; ++i) {
+    tsr_reference *reference;
+    tsr_expected expected;
+    CHECK_EQ(tsr_reference_create(&s.matrix, &s.layer, &s.probe, (tsr_adder)i,
+                                  4, &reference, NULL),
+             TSR_OK);
+    CHECK_EQ(tsr_reference_column(reference, 0, &expected, NULL), TSR_OK);
+    CHECK(expected.rounded[0] == 0.0);
+    double bound = 2.0 * chains[i] * 0x1p-24;
+    CHECK(fabs(expected.rounded_bound[0] / bound - 1.0) < 1e-4);
+    tsr_reference_destroy(reference);
+  }
 }
 
 static void test_out_of_memory(void) {
@@ -264,8 +293,8 @@ static void test_out_of_memory(void) {
     tsr_reference *reference;
     tsr_error error = {0};
     (void)tsr_memory_fail_at(n);
-    tsr_status status = tsr_reference_create(&s.matrix, &s.layer, &s.probe, 4,
-                                             &reference, &error);
+    tsr_status status = tsr_reference_create(
+        &s.matrix, &s.layer, &s.probe, TSR_ADDER_HOST, 4, &reference, &error);
     (void)tsr_memory_fail_at(0);
     if (status == TSR_OK) {
       CHECK(n > 3);
@@ -282,6 +311,7 @@ int main(void) {
   test_rounding();
   test_columns();
   test_by_hand();
+  test_chains();
   test_out_of_memory();
   return test_finish();
 }

@@ -81,13 +81,25 @@ tsr_status tsr_emulator_choose(tsr_emulator *out_emulator, tsr_error *error) {
   return status;
 }
 
-bool tsr_emulator_in_use(void) {
+static bool find_in_use(tsr_emulator *out) {
   const char *name = getenv(variable);
   if (name == NULL || name[0] == '\0') name = standard_name;
   void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD);
   if (library == NULL) return false;
-  tsr_emulator emulator;
-  bool emulated = look_up(library, &emulator);
+  bool emulated = look_up(library, out);
   (void)dlclose(library);  // the runtime keeps it open
   return emulated;
+}
+
+bool tsr_emulator_in_use(void) {
+  tsr_emulator emulator;
+  return find_in_use(&emulator);
+}
+
+bool tsr_emulator_is_exact(void) {
+  tsr_emulator emulator;
+  tessera_emu_config config = {.struct_size = sizeof(config)};
+  if (!find_in_use(&emulator)) return false;
+  emulator.get_config(&config);
+  return config.accumulate == TESSERA_EMU_ACCUMULATE_EXACT;
 }

@@ -35,4 +35,7 @@ TSR_MUST_USE tsr_status tsr_emulator_choose(tsr_emulator *out_emulator,
 // True when the driver that the runtime has opened is the emulated one.
 bool tsr_emulator_in_use(void);
 
+// Of that driver: true when its tensor cores round each sum once.
+bool tsr_emulator_is_exact(void);
+
 #endif  // TOOLS_TESSERA_EMULATOR_H_

@@ -7,6 +7,9 @@
 
 #include "base/memory.h"
 
+// The most warps of a thread block that share a row (docs/cuda-kernels.md).
+enum { K_SLICES_MAX = 8 };
+
 // Unit roundoff, smallest normal exponent and largest finite value of a type.
 typedef struct format {
   int precision;  // significant bits
@@ -153,11 +156,27 @@ static bool type_holds(tsr_dtype wide, tsr_dtype narrow) {
   return wide == narrow || wide == TSR_DTYPE_F32;
 }
 
+// The longest chain of roundings, in units of fp32's (docs/numerics.md).
+static double chain_length(uint32_t columns, tsr_adder adder,
+                           uint32_t segment_count) {
+  double sixteens = (columns + 15u) / 16u;
+  switch (adder) {
+    case TSR_ADDER_HOST:
+      return 2.0 * ((columns + 3u) / 4u) + segment_count + 5.0;
+    case TSR_ADDER_TENSOR_CORE:
+      return 22.0 * sixteens + K_SLICES_MAX + segment_count + 3.0;
+    case TSR_ADDER_TENSOR_EXACT:
+      break;
+  }
+  return sixteens + K_SLICES_MAX + segment_count + 3.0;
+}
+
 // gamma(n) of docs/numerics.md.
-static void set_constants(tsr_reference *reference, uint32_t segment_count) {
+static void set_constants(tsr_reference *reference, tsr_adder adder,
+                          uint32_t segment_count) {
   const tsr_plan_layer *layer = reference->layer;
-  uint32_t quads = (reference->probe->columns + 3) / 4;
-  double operations = 2.0 * quads + segment_count + 5.0;
+  double operations =
+      chain_length(reference->probe->columns, adder, segment_count);
   double u = unit_roundoff(TSR_DTYPE_F32) * operations;
   reference->gamma = u / (1.0 - u);
   if (!type_holds(layer->weight_type,
@@ -204,7 +223,8 @@ static tsr_status allocate(tsr_reference *reference, tsr_error *error) {
 
 tsr_status tsr_reference_create(const tsr_matrix *matrix,
                                 const tsr_plan_layer *layer,
-                                const tsr_probe *probe, uint32_t segment_count,
+                                const tsr_probe *probe, tsr_adder adder,
+                                uint32_t segment_count,
                                 tsr_reference **out_reference,
                                 tsr_error *error) {
   *out_reference = NULL;
@@ -213,7 +233,7 @@ tsr_status tsr_reference_create(const tsr_matrix *matrix,
   reference->matrix = matrix;
   reference->layer = layer;
   reference->probe = probe;
-  set_constants(reference, segment_count);
+  set_constants(reference, adder, segment_count);
   tsr_status status = allocate(reference, error);
   if (status == TSR_OK) status = read_bias(reference, error);
   if (status == TSR_OK) {

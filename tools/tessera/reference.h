@@ -27,16 +27,21 @@ typedef struct tsr_expected {
   double *rounded_bound;   // likewise; far smaller, as rounding is known
 } tsr_expected;
 
+// Who adds, which decides how far a result may be off.
+typedef enum tsr_adder {
+  TSR_ADDER_HOST,          // the host's kernels
+  TSR_ADDER_TENSOR_CORE,   // a GPU's tensor cores
+  TSR_ADDER_TENSOR_EXACT,  // emulated ones that round each sum once
+} tsr_adder;
+
 typedef struct tsr_reference tsr_reference;
 
 // |matrix|, |layer| and |probe| are borrowed. |segment_count| is the largest
 // number of partial sums that a panel is split into (or more).
-TSR_MUST_USE tsr_status tsr_reference_create(const tsr_matrix *matrix,
-                                             const tsr_plan_layer *layer,
-                                             const tsr_probe *probe,
-                                             uint32_t segment_count,
-                                             tsr_reference **out_reference,
-                                             tsr_error *error);
+TSR_MUST_USE tsr_status tsr_reference_create(
+    const tsr_matrix *matrix, const tsr_plan_layer *layer,
+    const tsr_probe *probe, tsr_adder adder, uint32_t segment_count,
+    tsr_reference **out_reference, tsr_error *error);
 void tsr_reference_destroy(tsr_reference *reference);  // NULL is legal
 
 // Computes output column |column|; |*out_expected| is valid until the next

@@ -18,6 +18,7 @@
 #include "common/rows.h"
 #include "common/runtime.h"
 #include "compiler/import.h"
+#include "emulator.h"
 #include "frontend/frontend.h"
 #include "launch.h"
 #include "reference.h"
@@ -346,16 +347,31 @@ static uint32_t sample_size(const layer_check *check) {
   return wanted < all ? (uint32_t)wanted : all;
 }
 
+// A panel is split between workers, on CUDA devices at multiples of 64 columns.
+static uint32_t segment_limit(const layer_check *check) {
+  const tessera_layer_info *info = &check->found->info;
+  if (!check->verify->session.is_cuda) return info->worker_count;
+  uint32_t panels = 0, tile_columns = 0;
+  (void)tessera_layer_tiles(check->layer, &panels, &tile_columns);
+  return tile_columns * ((info->tile_columns + 63u) / 64u);
+}
+
+static tsr_adder adder_of(const tsr_session *session) {
+  if (!session->is_cuda) return TSR_ADDER_HOST;
+  return session->emulated && tsr_emulator_is_exact() ? TSR_ADDER_TENSOR_EXACT
+                                                      : TSR_ADDER_TENSOR_CORE;
+}
+
 static tsr_status compare(layer_check *check, tsr_error *error) {
   tsr_finding *found = check->found;
   uint32_t all = found->info.output_columns;
   uint32_t samples = sample_size(check);
   uint64_t state = check->verify->seed + 1;
   tsr_reference *reference;
-  // A panel has a segment of each worker at most.
   tsr_status status =
       tsr_reference_create(check->matrix, check->plan, &check->probe,
-                           found->info.worker_count, &reference, error);
+                           adder_of(&check->verify->session),
+                           segment_limit(check), &reference, error);
   // One column at a random place in each of |samples| equal strata.
   for (uint32_t i = 0; status == TSR_OK && i < samples; ++i) {
     uint64_t begin = (uint64_t)i * all / samples;
