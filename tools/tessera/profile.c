@@ -45,7 +45,14 @@ static uint32_t wanted_checks(const tsr_cli *cli) {
   return (checks & all) != 0 ? TESSERA_EMU_CHECK_ALL : checks;
 }
 
-// Findings are told, with the counters, rather than failing the launch.
+static tsr_status apply(const profile *p, tsr_error *error) {
+  if (p->emulator.set_config(&p->config) == 0) return TSR_OK;
+  return tsr_error_set(error, TSR_INTERNAL,
+                       "the emulated driver refuses its configuration");
+}
+
+// Before the device is opened: what is checked is decided then. Findings are
+// told, with the counters, rather than failing the launch.
 static tsr_status configure(profile *p, tsr_error *error) {
   tessera_emu_config *config = &p->config;
   *config = (tessera_emu_config){.struct_size = sizeof(*config)};
@@ -53,16 +60,16 @@ static tsr_status configure(profile *p, tsr_error *error) {
   config->profile = 1;
   config->findings_fail = 0;
   if (tsr_cli_given(p->cli, "check")) config->checks = wanted_checks(p->cli);
-  if (p->session.memory_size != 0) {
-    p->reads = tsr_malloc(p->session.memory_size);
-    if (p->reads == NULL) return tsr_error_out_of_memory(error);
-    config->watch_address = (uint64_t)(uintptr_t)p->session.memory;
-    config->watch_size = p->session.memory_size;
-    config->watch_reads = p->reads;
-  }
-  if (p->emulator.set_config(config) == 0) return TSR_OK;
-  return tsr_error_set(error, TSR_INTERNAL,
-                       "the emulated driver refuses its configuration");
+  return apply(p, error);
+}
+
+static tsr_status watch_program(profile *p, tsr_error *error) {
+  p->reads = tsr_malloc(p->session.memory_size);
+  if (p->reads == NULL) return tsr_error_out_of_memory(error);
+  p->config.watch_address = (uint64_t)(uintptr_t)p->session.memory;
+  p->config.watch_size = p->session.memory_size;
+  p->config.watch_reads = p->reads;
+  return apply(p, error);
 }
 
 static tsr_status choose_gpu(const profile *p, tsr_error *error) {
@@ -79,6 +86,7 @@ static tsr_status open_session(profile *p, tsr_error *error) {
       .path = p->cli->positionals[0], .device = "cuda:0", .own_memory = true};
   tsr_status status = tsr_emulator_choose(&p->emulator, error);
   if (status == TSR_OK) status = choose_gpu(p, error);
+  if (status == TSR_OK) status = configure(p, error);
   if (status == TSR_OK) {
     status = tsr_session_open(&options, &p->session, error);
   }
@@ -87,7 +95,7 @@ static tsr_status open_session(profile *p, tsr_error *error) {
         tsr_layers_select(p->session.bundle, tsr_cli_string(p->cli, "layer"),
                           &p->first, &p->count, error);
   }
-  return status == TSR_OK ? configure(p, error) : status;
+  return status == TSR_OK ? watch_program(p, error) : status;
 }
 
 // ---- Counting --------------------------------------------------------------
@@ -123,6 +131,7 @@ static void add_profile(tessera_emu_profile *sum,
                                    offsetof(tessera_emu_profile, local_load),
                                    offsetof(tessera_emu_profile, local_store),
                                    offsetof(tessera_emu_profile, copy),
+                                   offsetof(tessera_emu_profile, copy_shared),
                                    offsetof(tessera_emu_profile, bulk_load),
                                    offsetof(tessera_emu_profile, bulk_store)};
   for (size_t i = 0; i < sizeof(traffic) / sizeof(traffic[0]); ++i) {
@@ -159,6 +168,7 @@ static void collect(const profile *p, tsr_profile_point *point) {
   }
   for (size_t i = 0; i < p->session.memory_size; ++i) {
     point->program_bytes += p->reads[i];
+    if (p->reads[i] == UINT8_MAX) point->program_bytes_more = true;
   }
   tessera_emu_finding finding = {.struct_size = sizeof(finding)};
   point->finding_count = p->emulator.finding_count();

@@ -18,6 +18,7 @@ typedef struct tsr_profile_point {
   // Of what was read, the bytes that lie in the program's memory: packed
   // weights, schedule, bias.
   uint64_t program_bytes;
+  bool program_bytes_more;  // some were read more often than is counted
   size_t finding_count;
   char finding[512];  // the first one
 } tsr_profile_point;

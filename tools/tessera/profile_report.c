@@ -74,11 +74,11 @@ static double sector_ratio(const tsr_profile_point *p) {
 
 // Passes through the banks of shared memory beyond the fewest possible.
 static uint64_t bank_conflicts(const tsr_profile_point *p) {
-  const tessera_emu_traffic *parts[] = {&p->counts.shared_load,
-                                        &p->counts.shared_store,
-                                        &p->counts.shared_atomic};
+  const tessera_emu_traffic *parts[] = {
+      &p->counts.shared_load, &p->counts.shared_store, &p->counts.shared_atomic,
+      &p->counts.copy_shared};
   uint64_t sum = 0;
-  for (int i = 0; i < 3; ++i) sum += parts[i]->transactions - parts[i]->ideal;
+  for (int i = 0; i < 4; ++i) sum += parts[i]->transactions - parts[i]->ideal;
   return sum;
 }
 
@@ -115,8 +115,9 @@ static void work_row(tsr_table *table, const tsr_profile_point *p) {
 
 static void memory_row(tsr_table *table, const tsr_profile_point *p) {
   point_cells(table, p);
-  tsr_table_cell(table, "%s", tsr_format_bytes(p->program_bytes).text);
-  tsr_table_cell(table, "%.3f", bytes_per_weight(p));
+  const char *more = p->program_bytes_more ? ">" : "";
+  tsr_table_cell(table, "%s%s", more, tsr_format_bytes(p->program_bytes).text);
+  tsr_table_cell(table, "%s%.3f", more, bytes_per_weight(p));
   tsr_table_cell(table, "%.0f%%", 100.0 * wide_share(&p->counts.global_load));
   tsr_table_cell(table, "%s", tsr_format_bytes(other_bytes(p)).text);
   tsr_table_cell(table, "%s", tsr_format_bytes(bytes_written(p)).text);
@@ -239,14 +240,17 @@ static void json_memory(const tsr_profile_point *p, tsr_buffer *out) {
                {"local_load", &c->local_load},
                {"local_store", &c->local_store},
                {"copy", &c->copy},
+               {"copy_shared", &c->copy_shared},
                {"bulk_load", &c->bulk_load},
                {"bulk_store", &c->bulk_store}};
   tsr_buffer_printf(out,
                     ",\n     \"program_bytes\": %llu, "
+                    "\"program_bytes_more\": %s, "
                     "\"bytes_per_weight\": %.6g, \"other_bytes\": %llu, "
                     "\"written_bytes\": %llu, \"bank_conflicts\": %llu",
-                    (unsigned long long)p->program_bytes, bytes_per_weight(p),
-                    (unsigned long long)other_bytes(p),
+                    (unsigned long long)p->program_bytes,
+                    p->program_bytes_more ? "true" : "false",
+                    bytes_per_weight(p), (unsigned long long)other_bytes(p),
                     (unsigned long long)bytes_written(p),
                     (unsigned long long)bank_conflicts(p));
   for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); ++i) {
