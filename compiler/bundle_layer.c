@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// One layer into weights.bin. Workers' shares are contiguous in panel order, so
-// the stream is simply the panels one after the other: a window of panels is
-// read and packed in parallel, each into its own memory, then written in order.
+// One layer into weights.bin, family after family. Workers' shares are
+// contiguous in panel order, so a stream is simply the panels one after the
+// other: a window of panels is read and packed in parallel, each into its own
+// memory, then written in order. What families differ in is one table.
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "compiler/bundle.h"
-#include "packer_revision.h"
 
 enum { WINDOW_PER_THREAD = 2 };
-
-// One panel's tiles: [tile_first, tile_first + tile_count) of the schedule.
-typedef struct panel {
-  uint32_t tile_first;
-  uint32_t tile_count;
-  uint64_t size;  // packed
-} panel;
 
 // What one thread reads a panel into.
 typedef struct scratch {
@@ -24,14 +17,32 @@ typedef struct scratch {
   uint8_t *keep;
 } scratch;
 
+struct packer;
+
+// How a family stores a layer.
+typedef struct family {
+  tsr_tile_cost tile_size;  // bytes
+  void (*pack_tile)(const float *values, size_t value_stride,
+                    const uint8_t *keep, size_t keep_stride, uint32_t column,
+                    uint32_t rows, uint32_t columns, tsr_kind kind,
+                    tsr_dtype type, void *out);
+  // Appends the schedule section; |*out_stream_size| is what it says of the
+  // stream.
+  void (*write_schedule)(const tsr_layer_schedule *schedule, tsr_buffer *out,
+                         uint64_t *out_stream_size);
+} family;
+
+// One family of one layer.
 typedef struct packer {
   tsr_packing *archive;
   const tsr_plan_layer *layer;
   const tsr_matrix *matrix;
   const tsr_tile_grid *grid;
-  const tsr_schedule *schedule;
+  const tsr_layer_schedule *schedule;
   const tsr_pack_options *options;
-  panel *panels;
+  tsr_target_family which;
+  const family *family;
+  uint64_t *sizes;  // [panel_count]: packed bytes
   uint32_t threads;
   scratch *scratches;  // [threads]
   uint8_t **outputs;   // [window]
@@ -44,19 +55,31 @@ static size_t keep_stride(const packer *p) {
   return (p->grid->columns + 7u) / 8u;
 }
 
-// Sizes each panel from the schedule.
+static void write_host_schedule(const tsr_layer_schedule *schedule,
+                                tsr_buffer *out, uint64_t *out_stream_size) {
+  tsr_host_write_schedule(schedule->host, out, out_stream_size);
+}
+
+static void write_cuda_schedule(const tsr_layer_schedule *schedule,
+                                tsr_buffer *out, uint64_t *out_stream_size) {
+  tsr_nvidia_tables_write(schedule->cuda, out);
+  *out_stream_size = schedule->cuda->stream_size;
+}
+
+static const family families[TSR_FAMILY_COUNT] = {
+    [TSR_TARGET_HOST] = {tsr_host_tile_cost, tsr_host_pack_tile,
+                         write_host_schedule},
+    [TSR_TARGET_CUDA] = {tsr_fragment_byte_cost, tsr_fragment_pack_tile,
+                         write_cuda_schedule},
+};
+
 static void measure_panels(packer *p) {
-  const tsr_schedule *schedule = p->schedule;
-  for (uint32_t i = 0; i < schedule->segment_count; ++i) {
-    const tsr_segment *segment = &schedule->segments[i];
-    panel *to = &p->panels[segment->panel];
-    if (to->tile_count == 0) to->tile_first = segment->tile_first;
-    to->tile_count += segment->tile_count;
-    for (uint32_t t = 0; t < segment->tile_count; ++t) {
-      const tsr_scheduled_tile *tile =
-          &schedule->tiles[segment->tile_first + t];
-      to->size +=
-          tsr_host_tile_cost(p->grid, segment->panel, tile->column, tile->kind);
+  const tsr_tile_grid *grid = p->grid;
+  for (uint32_t panel = 0; panel < grid->panel_count; ++panel) {
+    for (uint32_t column = 0; column < grid->column_count; ++column) {
+      tsr_kind kind = tsr_grid_kind(grid, panel, column);
+      if (kind == TSR_KIND_ZERO) continue;
+      p->sizes[panel] += p->family->tile_size(grid, panel, column, kind);
     }
   }
 }
@@ -77,7 +100,7 @@ static bool allocate_scratch(packer *p) {
 
 static bool allocate_outputs(packer *p, uint64_t largest) {
   for (uint32_t i = 0; i < p->window; ++i) {
-    p->outputs[i] = tsr_aligned_alloc(TSR_HOST_ALIGNMENT, (size_t)largest);
+    p->outputs[i] = tsr_aligned_alloc(TSR_FRAGMENT_ALIGNMENT, (size_t)largest);
     if (p->outputs[i] == NULL) return false;
   }
   return true;
@@ -90,11 +113,11 @@ static tsr_status packer_init(packer *p, tsr_error *error) {
   p->threads = threads < panels ? threads : panels;
   p->window = p->threads * WINDOW_PER_THREAD;
   if (p->window > panels) p->window = panels;
-  p->panels = tsr_calloc(panels, sizeof(*p->panels));
+  p->sizes = tsr_calloc(panels, sizeof(*p->sizes));
   p->scratches = tsr_calloc(p->threads, sizeof(*p->scratches));
   p->outputs = tsr_calloc(p->window, sizeof(*p->outputs));
   p->kept = tsr_calloc(p->window, sizeof(*p->kept));
-  if (p->panels == NULL || p->scratches == NULL || p->outputs == NULL ||
+  if (p->sizes == NULL || p->scratches == NULL || p->outputs == NULL ||
       p->kept == NULL) {
     return tsr_error_out_of_memory(error);
   }
@@ -110,7 +133,7 @@ static void packer_fini(packer *p) {
   for (uint32_t i = 0; p->outputs != NULL && i < p->window; ++i) {
     tsr_free(p->outputs[i]);
   }
-  tsr_free(p->panels);
+  tsr_free(p->sizes);
   tsr_free(p->scratches);
   tsr_free(p->outputs);
   tsr_free(p->kept);
@@ -127,18 +150,19 @@ static uint64_t count_bits(const uint8_t *bytes, size_t size) {
   return count;
 }
 
-static void pack_tiles(const packer *p, uint32_t index, const scratch *from,
+static void pack_tiles(const packer *p, uint32_t panel, const scratch *from,
                        uint8_t *out) {
-  const panel *here = &p->panels[index];
-  uint32_t rows = tsr_grid_panel_rows(p->grid, index);
-  for (uint32_t t = 0; t < here->tile_count; ++t) {
-    const tsr_scheduled_tile *tile = &p->schedule->tiles[here->tile_first + t];
-    uint32_t column = tile->column * p->grid->tile.columns;
-    tsr_host_pack_tile(from->values + column, p->grid->columns, from->keep,
-                       keep_stride(p), column, rows,
-                       tsr_grid_tile_columns(p->grid, tile->column), tile->kind,
-                       p->layer->weight_type, out);
-    out += tsr_host_tile_cost(p->grid, index, tile->column, tile->kind);
+  const tsr_tile_grid *grid = p->grid;
+  uint32_t rows = tsr_grid_panel_rows(grid, panel);
+  for (uint32_t i = 0; i < grid->column_count; ++i) {
+    tsr_kind kind = tsr_grid_kind(grid, panel, i);
+    uint32_t column = i * grid->tile.columns;
+    if (kind == TSR_KIND_ZERO) continue;
+    p->family->pack_tile(from->values + column, grid->columns, from->keep,
+                         keep_stride(p), column, rows,
+                         tsr_grid_tile_columns(grid, i), kind,
+                         p->layer->weight_type, out);
+    out += p->family->tile_size(grid, panel, i, kind);
   }
 }
 
@@ -150,7 +174,7 @@ static tsr_status pack_panel(void *context, uint32_t worker, uint64_t slot,
   uint32_t index = p->window_first + (uint32_t)slot;
   uint32_t rows = tsr_grid_panel_rows(p->grid, index);
   p->kept[slot] = 0;
-  if (p->panels[index].tile_count == 0) return TSR_OK;
+  if (p->sizes[index] == 0) return TSR_OK;
   tsr_status status = tsr_matrix_read(p->matrix, index * p->grid->tile.rows,
                                       rows, mine->values, mine->keep, error);
   if (status != TSR_OK) return status;
@@ -166,7 +190,7 @@ static tsr_status pack_window(packer *p, uint32_t count, uint64_t *kept,
   for (uint32_t i = 0; status == TSR_OK && i < count; ++i) {
     uint32_t index = p->window_first + i;
     status = tsr_packing_append(p->archive, p->outputs[i],
-                                (size_t)p->panels[index].size, error);
+                                (size_t)p->sizes[index], error);
     *kept += p->kept[i];
     weights += (uint64_t)tsr_grid_panel_rows(p->grid, index) * p->grid->columns;
   }
@@ -176,11 +200,10 @@ static tsr_status pack_window(packer *p, uint32_t count, uint64_t *kept,
   return status;
 }
 
-static tsr_status pack_panels(packer *p, tsr_packed_layer *out,
-                              tsr_error *error) {
+static tsr_status pack_panels(packer *p, uint64_t *out_kept, tsr_error *error) {
   uint64_t largest = 0;
   for (uint32_t i = 0; i < p->grid->panel_count; ++i) {
-    if (p->panels[i].size > largest) largest = p->panels[i].size;
+    if (p->sizes[i] > largest) largest = p->sizes[i];
   }
   if (!allocate_scratch(p) || !allocate_outputs(p, largest)) {
     return tsr_error_out_of_memory(error);
@@ -189,7 +212,7 @@ static tsr_status pack_panels(packer *p, tsr_packed_layer *out,
   while (status == TSR_OK && p->window_first < p->grid->panel_count) {
     uint32_t left = p->grid->panel_count - p->window_first;
     uint32_t count = left < p->window ? left : p->window;
-    status = pack_window(p, count, &out->kept_weights, error);
+    status = pack_window(p, count, out_kept, error);
     p->window_first += count;
   }
   return status;
@@ -213,46 +236,61 @@ static tsr_status copy_stream(packer *p, const uint8_t *data, uint64_t size,
   return status;
 }
 
-static tsr_status write_stream(packer *p, tsr_packed_layer *out,
-                               tsr_error *error) {
+static tsr_status write_stream(packer *p, tsr_packed_part *part,
+                               uint64_t *out_kept, tsr_error *error) {
   uint64_t size = 0;
-  for (uint32_t i = 0; i < p->grid->panel_count; ++i) size += p->panels[i].size;
+  for (uint32_t i = 0; i < p->grid->panel_count; ++i) size += p->sizes[i];
   const uint8_t *old = NULL;
+  *out_kept = 0;
   if (p->options->previous != NULL) {
-    old = tsr_previous_stream(p->options->previous, p->layer->name, size,
-                              &out->kept_weights);
+    old = tsr_previous_stream(p->options->previous, p->layer->name, p->which,
+                              size, out_kept);
   }
   tsr_status status =
       tsr_packing_begin(p->archive, TSR_STREAM_ALIGNMENT, error);
   if (status != TSR_OK) return status;
-  out->reused = old != NULL;
+  part->is_reused = old != NULL;
   status = old != NULL ? copy_stream(p, old, size, error)
-                       : pack_panels(p, out, error);
-  if (status == TSR_OK) tsr_packing_end(p->archive, &out->stream);
+                       : pack_panels(p, out_kept, error);
+  if (status == TSR_OK) tsr_packing_end(p->archive, &part->stream);
   return status;
 }
 
-static tsr_status write_schedule(packer *p, tsr_packed_layer *out,
+static tsr_status write_schedule(packer *p, tsr_packed_part *part,
                                  tsr_error *error) {
   tsr_buffer section;
   tsr_buffer_init(&section);
   uint64_t stream_size;
-  tsr_host_write_schedule(p->schedule, &section, &stream_size);
+  p->family->write_schedule(p->schedule, &section, &stream_size);
   tsr_status status = tsr_buffer_status(&section, error);
-  if (status == TSR_OK && stream_size != out->stream.size) {
+  if (status == TSR_OK && stream_size != part->stream.size) {
     status = tsr_error_set(error, TSR_INTERNAL,
                            "schedule and stream disagree about their size");
   }
   if (status == TSR_OK) {
     status =
         tsr_packing_section(p->archive, TSR_SECTION_ALIGNMENT, section.data,
-                            section.size, &out->schedule, error);
+                            section.size, &part->schedule, error);
   }
   tsr_buffer_fini(&section);
   return status;
 }
 
-static tsr_status write_bias(packer *p, tsr_packed_layer *out,
+// Stream and schedule of one family.
+static tsr_status write_part(packer *p, tsr_packed_layer *out,
+                             tsr_error *error) {
+  tsr_packed_part *part = &out->parts[p->which];
+  p->family = &families[p->which];
+  tsr_status status = packer_init(p, error);
+  if (status == TSR_OK) {
+    status = write_stream(p, part, &out->kept_weights, error);
+  }
+  if (status == TSR_OK) status = write_schedule(p, part, error);
+  packer_fini(p);
+  return status;
+}
+
+static tsr_status write_bias(const packer *p, tsr_packed_layer *out,
                              tsr_error *error) {
   if (!p->layer->has_bias) return TSR_OK;
   size_t size = (size_t)p->grid->rows * sizeof(float);
@@ -267,82 +305,33 @@ static tsr_status write_bias(packer *p, tsr_packed_layer *out,
   return status;
 }
 
-static tsr_status write_grid(packer *p, tsr_packed_layer *out,
+static tsr_status write_grid(const packer *p, tsr_packed_layer *out,
                              tsr_error *error) {
   size_t cells = (size_t)p->grid->panel_count * p->grid->column_count;
-  for (size_t i = 0; i < cells; ++i) ++out->tiles[p->grid->kinds[i]];
   return tsr_packing_section(p->archive, TSR_SECTION_ALIGNMENT, p->grid->kinds,
                              cells, &out->grid, error);
 }
 
 tsr_status tsr_packing_layer(tsr_packing *archive, const tsr_plan_layer *layer,
                              const tsr_matrix *matrix,
-                             const tsr_schedule *schedule,
+                             const tsr_layer_schedule *schedule,
                              const tsr_pack_options *options,
                              tsr_packed_layer *out_layer, tsr_error *error) {
-  packer p = {.archive = archive,
-              .layer = layer,
-              .matrix = matrix,
-              .grid = schedule->grid,
-              .schedule = schedule,
-              .options = options};
-  *out_layer = (tsr_packed_layer){.rows = p.grid->rows,
-                                  .columns = p.grid->columns,
-                                  .workers = schedule->worker_count,
-                                  .partials = schedule->partial_count};
-  tsr_status status = packer_init(&p, error);
-  if (status == TSR_OK) status = write_stream(&p, out_layer, error);
-  if (status == TSR_OK) status = write_schedule(&p, out_layer, error);
-  if (status == TSR_OK) status = write_bias(&p, out_layer, error);
-  if (status == TSR_OK) status = write_grid(&p, out_layer, error);
-  packer_fini(&p);
-  return status;
-}
-
-// ---- Keys ------------------------------------------------------------------
-
-const char *tsr_key_part_name(tsr_key_part part) {
-  static const char *const names[TSR_KEY_PART_COUNT] = {"weights", "mask",
-                                                        "options", "compiler"};
-  return names[part];
-}
-
-// Numbers are hashed one by one: padding in structs has no value.
-static void hash_number(tsr_hash *state, uint64_t number) {
-  uint64_t words[3] = {state->low, state->high, number};
-  *state = tsr_hash_bytes(words, sizeof(words));
-}
-
-static tsr_hash hash_options(const tsr_plan_layer *layer, uint32_t workers) {
-  tsr_hash hash = {0};
-  hash_number(&hash, layer->combine);
-  hash_number(&hash, layer->tensor_count);
-  hash_number(&hash, layer->tile.rows);
-  hash_number(&hash, layer->tile.columns);
-  hash_number(&hash, layer->weight_type);
-  hash_number(&hash, layer->has_bias);
-  hash_number(&hash, workers);
-  hash_number(&hash, layer->schedule.balance);
-  hash_number(&hash, layer->schedule.split_panels);
-  hash_number(&hash, layer->rule_count);
-  for (uint32_t i = 0; i < layer->rule_count; ++i) {
-    const tsr_plan_rule *rule = &layer->rules[i];
-    hash_number(&hash, rule->kind);
-    hash_number(&hash, rule->row_begin);
-    hash_number(&hash, rule->row_end);
-    hash_number(&hash, rule->column_begin);
-    hash_number(&hash, rule->column_end);
-    hash_number(&hash, rule->is_assertion);
+  const packer fresh = {.archive = archive,
+                        .layer = layer,
+                        .matrix = matrix,
+                        .grid = schedule->grid,
+                        .schedule = schedule,
+                        .options = options};
+  tsr_packed_layer_init(schedule, out_layer);
+  tsr_status status = TSR_OK;
+  for (int i = 0; status == TSR_OK && i < TSR_FAMILY_COUNT; ++i) {
+    packer p = fresh;
+    p.which = (tsr_target_family)i;
+    if (!tsr_layer_has(schedule, p.which)) continue;
+    status = write_part(&p, out_layer, error);
   }
-  return hash;
-}
-
-void tsr_layer_key_init(const tsr_plan_layer *layer, uint32_t workers,
-                        tsr_layer_key *out_key) {
-  *out_key = (tsr_layer_key){0};
-  out_key->parts[TSR_KEY_OPTIONS] = hash_options(layer, workers);
-  tsr_hash *compiler = &out_key->parts[TSR_KEY_COMPILER];
-  hash_number(compiler, TSR_BUNDLE_VERSION);
-  hash_number(compiler, TSR_HOST_ABI_VERSION);
-  hash_number(compiler, TSR_PACKER_REVISION);
+  if (status == TSR_OK) status = write_bias(&fresh, out_layer, error);
+  if (status == TSR_OK) status = write_grid(&fresh, out_layer, error);
+  return status;
 }

@@ -105,7 +105,6 @@ static void put_file(tsr_buffer *out, const char *key,
   put_number(out, "size", file->size);
   comma(out);
   put_hash(out, "hash", file->hash);
-  tsr_buffer_append_char(out, '}');
 }
 
 static void put_files(tsr_buffer *out, const tsr_bundle *bundle) {
@@ -113,30 +112,95 @@ static void put_files(tsr_buffer *out, const tsr_bundle *bundle) {
   for (uint32_t i = 0; i < bundle->file_count; ++i) {
     begin_element(out, i);
     put_file(out, "path", &bundle->files[i]);
+    tsr_buffer_append_char(out, '}');
   }
   end_list(out, bundle->file_count);
+}
+
+static void put_resources(tsr_buffer *out, const tsr_bundle_image *image) {
+  tsr_buffer_append_string(out, ",\n     \"resources\": [");
+  for (uint32_t i = 0; i < image->resource_count; ++i) {
+    const tsr_bundle_resources *from = &image->resources[i];
+    tsr_buffer_printf(out, "%s\n       {", i == 0 ? "" : ",");
+    put_number(out, "kernel", from->kernel);
+    comma(out);
+    put_number(out, "registers", from->registers);
+    comma(out);
+    put_number(out, "spill_stores", from->spill_stores);
+    comma(out);
+    put_number(out, "spill_loads", from->spill_loads);
+    comma(out);
+    put_number(out, "stack", from->stack);
+    comma(out);
+    put_number(out, "shared_static", from->shared_static);
+    comma(out);
+    put_number(out, "blocks", from->blocks);
+    comma(out);
+    put_string(out, "limiter", from->limiter);
+    tsr_buffer_append_char(out, '}');
+  }
+  tsr_buffer_append_char(out, ']');
+}
+
+static void put_image(tsr_buffer *out, const tsr_bundle_image *image) {
+  bool is_cuda = image->family == TSR_TARGET_CUDA;
+  put_string(out, "family", tsr_family_name(image->family));
+  comma(out);
+  put_string(out, "variant", image->variant);
+  comma(out);
+  if (is_cuda) {
+    put_string(out, "format", image->format);
+    comma(out);
+  }
+  put_string(out, "architecture", image->architecture);
+  tsr_buffer_append_string(out, ",\n     ");
+  put_string(out, "required", image->required);
+  comma(out);
+  tsr_buffer_printf(out, "\"rank\": %d", image->rank);
+  comma(out);
+  put_number(out, "abi", image->abi);
+  if (is_cuda) {
+    comma(out);
+    put_string(out, "ptxas", image->ptxas);
+  }
+  tsr_buffer_append_string(out, ",\n     ");
+  put_file(out, "file", &image->file);
+  if (image->resource_count != 0) put_resources(out, image);
 }
 
 static void put_images(tsr_buffer *out, const tsr_bundle *bundle) {
   begin_list(out, "images");
   for (uint32_t i = 0; i < bundle->image_count; ++i) {
-    const tsr_bundle_image *image = &bundle->images[i];
     begin_element(out, i);
-    put_string(out, "family", image->family);
-    comma(out);
-    put_string(out, "variant", image->variant);
-    comma(out);
-    put_string(out, "architecture", image->architecture);
-    tsr_buffer_append_string(out, ",\n     ");
-    put_string(out, "required", image->required);
-    comma(out);
-    tsr_buffer_printf(out, "\"rank\": %d", image->rank);
-    comma(out);
-    put_number(out, "abi", image->abi);
-    tsr_buffer_append_string(out, ",\n     ");
-    put_file(out, "file", &image->file);
+    put_image(out, &bundle->images[i]);
+    tsr_buffer_append_char(out, '}');
   }
   end_list(out, bundle->image_count);
+}
+
+static void put_cuda_kernels(tsr_buffer *out, const tsr_bundle *bundle) {
+  static const char *const modes[] = {
+      [TSR_NVIDIA_DECODE] = "decode", [TSR_NVIDIA_PREFILL] = "prefill"};
+  begin_list(out, "cuda_kernels");
+  for (uint32_t i = 0; i < bundle->cuda_kernel_count; ++i) {
+    const tsr_bundle_cuda_kernel *kernel = &bundle->cuda_kernels[i];
+    begin_element(out, i);
+    put_string(out, "name", kernel->name);
+    comma(out);
+    put_string(out, "strategy", kernel->strategy);
+    comma(out);
+    put_string(out, "mode", modes[kernel->mode]);
+    comma(out);
+    put_pair(out, "tokens", kernel->token_first, kernel->token_last);
+    tsr_buffer_append_string(out, ",\n     ");
+    put_number(out, "threads", kernel->threads);
+    comma(out);
+    put_number(out, "shared_size", kernel->shared_size);
+    comma(out);
+    put_number(out, "block_tokens", kernel->block_tokens);
+    tsr_buffer_append_char(out, '}');
+  }
+  end_list(out, bundle->cuda_kernel_count);
 }
 
 static void put_kernels(tsr_buffer *out, const tsr_bundle *bundle) {
@@ -205,7 +269,7 @@ static void put_layer_counts(tsr_buffer *out, const tsr_packed_layer *layer) {
   comma(out);
   put_number(out, "dense_bytes", (uint64_t)layer->rows * layer->columns * 2);
   comma(out);
-  put_number(out, "packed_bytes", layer->stream.size);
+  put_number(out, "packed_bytes", tsr_packed_bytes(layer));
 }
 
 static void put_key(tsr_buffer *out, const tsr_layer_key *key) {
@@ -217,25 +281,42 @@ static void put_key(tsr_buffer *out, const tsr_layer_key *key) {
   tsr_buffer_append_char(out, '}');
 }
 
+// What every family has, after its own numbers.
+static void put_part(tsr_buffer *out, const tsr_bundle_layer *layer,
+                     tsr_target_family family) {
+  const tsr_packed_part *part = &layer->packed.parts[family];
+  const tsr_bundle_choice *chosen = &layer->chosen[family];
+  tsr_buffer_append_string(out, ",\n       ");
+  put_section(out, "stream", &part->stream);
+  tsr_buffer_append_string(out, ",\n       ");
+  put_section(out, "schedule", &part->schedule);
+  if (layer->plan->has_bias) {
+    tsr_buffer_append_string(out, ",\n       ");
+    put_section(out, "bias", &layer->packed.bias);
+  }
+  tsr_buffer_append_string(out, ",\n       \"kernels\": [");
+  for (uint32_t i = 0; i < chosen->count; ++i) {
+    tsr_buffer_printf(out, "%s%u", i == 0 ? "" : ", ", chosen->kernels[i]);
+  }
+  tsr_buffer_append_string(out, "]}");
+}
+
 static void put_host(tsr_buffer *out, const tsr_bundle_layer *layer) {
   const tsr_packed_layer *packed = &layer->packed;
-  tsr_buffer_append_string(out, "\"host\": {\n       ");
+  tsr_buffer_append_string(out, ",\n     \"host\": {\n       ");
   put_number(out, "workers", packed->workers);
   comma(out);
   put_number(out, "partials", packed->partials);
-  tsr_buffer_append_string(out, ",\n       ");
-  put_section(out, "stream", &packed->stream);
-  tsr_buffer_append_string(out, ",\n       ");
-  put_section(out, "schedule", &packed->schedule);
-  if (layer->plan->has_bias) {
-    tsr_buffer_append_string(out, ",\n       ");
-    put_section(out, "bias", &packed->bias);
-  }
-  tsr_buffer_append_string(out, ",\n       \"kernels\": [");
-  for (uint32_t i = 0; i < layer->kernel_count; ++i) {
-    tsr_buffer_printf(out, "%s%u", i == 0 ? "" : ", ", layer->kernels[i]);
-  }
-  tsr_buffer_append_string(out, "]}");
+  put_part(out, layer, TSR_TARGET_HOST);
+}
+
+static void put_cuda(tsr_buffer *out, const tsr_bundle_layer *layer) {
+  const tsr_packed_layer *packed = &layer->packed;
+  tsr_buffer_append_string(out, ",\n     \"cuda\": {\n       ");
+  put_number(out, "steps", packed->steps);
+  comma(out);
+  put_number(out, "padding", packed->parts[TSR_TARGET_CUDA].padding);
+  put_part(out, layer, TSR_TARGET_CUDA);
 }
 
 static void put_layers(tsr_buffer *out, const tsr_bundle *bundle) {
@@ -250,8 +331,8 @@ static void put_layers(tsr_buffer *out, const tsr_bundle *bundle) {
     put_key(out, &layer->packed.key);
     tsr_buffer_append_string(out, ",\n     ");
     put_section(out, "grid", &layer->packed.grid);
-    tsr_buffer_append_string(out, ",\n     ");
-    put_host(out, layer);
+    if (layer->packed.parts[TSR_TARGET_HOST].is_there) put_host(out, layer);
+    if (layer->packed.parts[TSR_TARGET_CUDA].is_there) put_cuda(out, layer);
     tsr_buffer_append_char(out, '}');
   }
   end_list(out, bundle->layer_count);
@@ -277,6 +358,10 @@ void tsr_bundle_write_manifest(const tsr_bundle *bundle, tsr_buffer *out) {
   tsr_buffer_append_string(out, ",\n");
   put_kernels(out, bundle);
   tsr_buffer_append_string(out, ",\n");
+  if (bundle->cuda_kernel_count != 0) {
+    put_cuda_kernels(out, bundle);
+    tsr_buffer_append_string(out, ",\n");
+  }
   put_layers(out, bundle);
   tsr_buffer_append_string(out, "\n}\n");
 }

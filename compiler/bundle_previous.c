@@ -14,7 +14,7 @@
 typedef struct old_layer {
   const char *name;  // borrowed from the JSON tree
   tsr_layer_key key;
-  tsr_section stream;
+  tsr_section streams[TSR_FAMILY_COUNT];  // a family that is not there: zero
   uint64_t kept_weights;
 } old_layer;
 
@@ -127,11 +127,16 @@ static bool get_layer(const json_t *layer, old_layer *out_layer) {
       return false;
     }
   }
+  for (int family = 0; family < TSR_FAMILY_COUNT; ++family) {
+    const char *part = tsr_family_name((tsr_target_family)family);
+    tsr_section *stream = &out_layer->streams[family];
+    if (!get_section(json_object_get(layer, part), "stream", stream)) {
+      *stream = (tsr_section){0};  // whose hash no stream has
+    }
+  }
   out_layer->name = json_string_value(json_object_get(layer, "name"));
   return out_layer->name != NULL &&
-         get_number(layer, "kept_weights", &out_layer->kept_weights) &&
-         get_section(json_object_get(layer, "host"), "stream",
-                     &out_layer->stream);
+         get_number(layer, "kept_weights", &out_layer->kept_weights);
 }
 
 static int compare_names(const void *a, const void *b) {
@@ -224,17 +229,18 @@ tsr_reuse tsr_previous_compare(const tsr_previous *previous, const char *name,
 }
 
 const uint8_t *tsr_previous_stream(const tsr_previous *previous,
-                                   const char *name, uint64_t size,
-                                   uint64_t *out_kept_weights) {
+                                   const char *name, tsr_target_family family,
+                                   uint64_t size, uint64_t *out_kept_weights) {
   *out_kept_weights = 0;
   const old_layer *layer = find_layer(previous, name);
-  if (layer == NULL || layer->stream.size != size ||
-      layer->stream.offset > previous->weights_size ||
-      size > previous->weights_size - layer->stream.offset) {
+  if (layer == NULL) return NULL;
+  const tsr_section *stream = &layer->streams[family];
+  if (stream->size != size || stream->offset > previous->weights_size ||
+      size > previous->weights_size - stream->offset) {
     return NULL;
   }
-  const uint8_t *data = previous->weights + layer->stream.offset;
-  if (!tsr_hash_equal(tsr_hash_bytes(data, (size_t)size), layer->stream.hash)) {
+  const uint8_t *data = previous->weights + stream->offset;
+  if (!tsr_hash_equal(tsr_hash_bytes(data, (size_t)size), stream->hash)) {
     return NULL;
   }
   *out_kept_weights = layer->kept_weights;

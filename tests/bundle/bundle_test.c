@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/float16.h"
 #include "base/memory.h"
 #include "random.h"
 #include "test.h"
@@ -21,6 +22,9 @@ static const char plan_text[] =
 
 enum { LAYERS = 2 };
 
+// Which families the bundles of the test at hand are for: 1 host, 2 CUDA.
+static unsigned families = 1;
+
 static char root[] = "/tmp/tessera-bundle-test-XXXXXX";
 
 static char *at(const char *name) {
@@ -33,6 +37,7 @@ static char *at(const char *name) {
 
 // Everything of one run; freed by run_fini whatever happened.
 typedef struct run {
+  unsigned families;  // bits of tsr_target_family
   tsr_compilation *compilation;
   tsr_plan *plan;
   tsr_inputs *inputs;
@@ -63,19 +68,39 @@ static tsr_status read_plan(run *r) {
                          &r->inputs, &r->error);
 }
 
+// What |families| (bits of tsr_target_family) ask for.
+static tsr_status make_schedule(run *r, const tsr_plan_layer *layer,
+                                const tsr_matrix *matrix, tsr_arena *arena,
+                                tsr_layer_schedule *out) {
+  tsr_plan_schedule options = layer->schedule;
+  *out = (tsr_layer_schedule){.grid = tsr_matrix_grid(matrix)};
+  tsr_schedule *host = tsr_arena_alloc(arena, sizeof(*host));
+  tsr_nvidia_tables *cuda = tsr_arena_alloc(arena, sizeof(*cuda));
+  if (host == NULL || cuda == NULL) return TSR_OUT_OF_MEMORY;
+  tsr_status status = TSR_OK;
+  if ((r->families & 2u) != 0) {
+    out->cuda = cuda;
+    status =
+        tsr_nvidia_tables_build(arena, out->grid, &options, cuda, &r->error);
+  }
+  if (options.workers == 0) options.workers = TSR_HOST_DEFAULT_WORKERS;
+  if (status == TSR_OK && (r->families & 1u) != 0) {
+    out->host = host;
+    status = tsr_schedule_build(arena, out->grid, &options, tsr_host_tile_cost,
+                                host, &r->error);
+  }
+  return status;
+}
+
 static tsr_status pack_matrix(run *r, uint32_t index, const tsr_matrix *matrix,
                               const tsr_previous *previous, uint32_t threads) {
   const tsr_plan_layer *layer = &r->plan->layers[index];
   tsr_arena arena = {0};
-  tsr_schedule schedule;
-  tsr_plan_schedule options = layer->schedule;
-  if (options.workers == 0) options.workers = TSR_HOST_DEFAULT_WORKERS;
+  tsr_layer_schedule schedule;
   tsr_layer_key key;
-  tsr_status status =
-      tsr_schedule_build(&arena, tsr_matrix_grid(matrix), &options,
-                         tsr_host_tile_cost, &schedule, &r->error);
-  tsr_layer_key_init(layer, options.workers, &key);
+  tsr_status status = make_schedule(r, layer, matrix, &arena, &schedule);
   if (status == TSR_OK) {
+    tsr_layer_key_init(layer, &schedule, &key);
     status = tsr_matrix_hash(matrix, &key.parts[TSR_KEY_WEIGHTS],
                              &key.parts[TSR_KEY_MASK], &r->error);
   }
@@ -109,9 +134,12 @@ static tsr_status write_manifest(run *r, const char *folder) {
   static const uint32_t kernel = 0;
   const tsr_bundle_kernel kernels[] = {
       {"k", "gemv", 1, UINT32_MAX, "k_run", "k_reduce", "", 0, 0, 0, 0}};
+  const tsr_bundle_cuda_kernel cuda_kernels[] = {
+      {"c", "decode", TSR_NVIDIA_DECODE, 1, 8, 256, 4096, 8}};
   for (int i = 0; i < LAYERS; ++i) {
-    r->layers[i].kernels = &kernel;
-    r->layers[i].kernel_count = 1;
+    for (int family = 0; family < TSR_FAMILY_COUNT; ++family) {
+      r->layers[i].chosen[family] = (tsr_bundle_choice){&kernel, 1};
+    }
   }
   const tsr_bundle bundle = {.name = "m",
                              .symbol = "m",
@@ -121,6 +149,8 @@ static tsr_status write_manifest(run *r, const char *folder) {
                              .file_count = 1,
                              .kernels = kernels,
                              .kernel_count = 1,
+                             .cuda_kernels = cuda_kernels,
+                             .cuda_kernel_count = r->families >> 1 & 1u,
                              .layers = r->layers,
                              .layer_count = LAYERS};
   tsr_buffer text = {0};
@@ -140,7 +170,7 @@ static tsr_status write_manifest(run *r, const char *folder) {
 static tsr_status write_bundle(const char *folder, const char *old,
                                uint32_t threads, run *out_run) {
   run *r = out_run;
-  *r = (run){0};
+  *r = (run){.families = families};
   tsr_previous *previous = NULL;
   char *path = tsr_path_join(folder, "weights.bin");
   tsr_status status = path == NULL ? TSR_OUT_OF_MEMORY : read_plan(r);
@@ -180,7 +210,9 @@ static void write_checked(const char *folder, const char *old, uint32_t threads,
   CHECK_EQ(tsr_path_make_directories(folder, NULL), TSR_OK);
   CHECK_EQ(write_bundle(folder, old, threads, &r), TSR_OK);
   CHECK_STR(r.error.message, "");
-  for (int i = 0; i < LAYERS; ++i) CHECK_EQ(r.layers[i].packed.reused, reused);
+  for (int i = 0; i < LAYERS; ++i) {
+    CHECK_EQ(tsr_packed_is_reused(&r.layers[i].packed), reused);
+  }
   run_fini(&r);
 }
 
@@ -247,8 +279,11 @@ static void ask_everything(const char *path, const tsr_layer_key *key) {
   (void)tsr_previous_compare(previous, "one", key, &changed);
   for (uint64_t size = 0; size < 100000; size += 64) {
     uint64_t kept;
-    const uint8_t *data = tsr_previous_stream(previous, "one", size, &kept);
-    if (data != NULL && size != 0) tsr_previous_drop(previous, data, size);
+    for (int family = 0; family < TSR_FAMILY_COUNT; ++family) {
+      const uint8_t *data = tsr_previous_stream(
+          previous, "one", (tsr_target_family)family, size, &kept);
+      if (data != NULL && size != 0) tsr_previous_drop(previous, data, size);
+    }
   }
   tsr_previous_close(previous);
 }
@@ -308,6 +343,116 @@ static void test_single_file(void) {
   CHECK(!tsr_path_exists(at("bad")));
 }
 
+// ---- Families --------------------------------------------------------------
+
+// Layer |index| of the bundle of |which| families just written, and its bytes.
+static tsr_packed_layer packed_of(const char *folder, const char *old,
+                                  unsigned which, uint32_t index) {
+  run r;
+  families = which;
+  CHECK_EQ(tsr_path_make_directories(folder, NULL), TSR_OK);
+  CHECK_EQ(write_bundle(folder, old, 3, &r), TSR_OK);
+  tsr_packed_layer packed = r.layers[index].packed;
+  run_fini(&r);
+  return packed;
+}
+
+// The stream of layer |index| holds what tsr_fragment_unpack_tile and the
+// matrix say, tile after tile.
+static void check_fragments(const char *folder, const tsr_packed_layer *packed,
+                            const tsr_matrix *matrix, tsr_dtype type) {
+  const tsr_tile_grid *grid = tsr_matrix_grid(matrix);
+  tsr_map map;
+  char *path = tsr_path_join(folder, "weights.bin");
+  CHECK_EQ(tsr_map_open(path, &map, NULL), TSR_OK);
+  static float values[64 * 256];
+  static uint8_t keep[64 * 32];
+  static uint16_t unpacked[64 * 64];
+  static uint8_t kept[64 * 64];
+  const uint8_t *at = map.data + packed->parts[TSR_TARGET_CUDA].stream.offset;
+  uint32_t some = 0;
+  for (uint32_t panel = 0; panel < grid->panel_count; ++panel) {
+    uint32_t rows = tsr_grid_panel_rows(grid, panel);
+    CHECK_EQ(tsr_matrix_read(matrix, panel * grid->tile.rows, rows, values,
+                             keep, NULL),
+             TSR_OK);
+    for (uint32_t i = 0; i < grid->column_count; ++i) {
+      tsr_kind kind = tsr_grid_kind(grid, panel, i);
+      uint32_t columns = tsr_grid_tile_columns(grid, i);
+      if (kind == TSR_KIND_ZERO) continue;
+      CHECK_EQ(tsr_fragment_unpack_tile(at, rows, columns, kind, unpacked, kept,
+                                        NULL),
+               TSR_OK);
+      for (uint32_t c = 0; c < rows * columns; ++c) {
+        uint32_t column = i * grid->tile.columns + c % columns;
+        uint32_t row = c / columns;
+        const uint8_t *bits = keep + (size_t)row * ((grid->columns + 7) / 8);
+        bool is_kept = (bits[column / 8] >> column % 8 & 1) != 0;
+        float value = is_kept ? values[row * grid->columns + column] : 0;
+        float found = type == TSR_DTYPE_F16 ? tsr_fp16_to_float(unpacked[c])
+                                            : tsr_bf16_to_float(unpacked[c]);
+        float bound = 0x1p-8f * (value < 0 ? -value : value) + 0x1p-20f;
+        CHECK(found - value <= bound && value - found <= bound);
+        some += found != 0;
+      }
+      at += tsr_fragment_tile_size(rows, columns, kind);
+    }
+  }
+  const tsr_section *stream = &packed->parts[TSR_TARGET_CUDA].stream;
+  CHECK(at == map.data + stream->offset + stream->size);
+  CHECK(some > 100);
+  tsr_map_close(&map);
+  tsr_free(path);
+}
+
+static void test_fragments(const char *folder) {
+  run r = {0};
+  families = 3;
+  CHECK_EQ(read_plan(&r), TSR_OK);
+  for (uint32_t i = 0; i < LAYERS; ++i) {
+    tsr_matrix *matrix;
+    tsr_packed_layer packed = packed_of(folder, NULL, 3, i);
+    CHECK_EQ(tsr_matrix_open(r.inputs, &r.plan->layers[i],
+                             tsr_compilation_diags(r.compilation), &matrix,
+                             &r.error),
+             TSR_OK);
+    check_fragments(folder, &packed, matrix, r.plan->layers[i].weight_type);
+    tsr_matrix_close(matrix);
+  }
+  run_fini(&r);
+}
+
+// Each family's sections are the same whether the other is there or not.
+static void test_families(void) {
+  for (uint32_t i = 0; i < LAYERS; ++i) {
+    tsr_packed_layer host = packed_of(at("host"), NULL, 1, i);
+    tsr_packed_layer cuda = packed_of(at("cuda"), NULL, 2, i);
+    tsr_packed_layer both = packed_of(at("both"), NULL, 3, i);
+    const tsr_packed_part *alone[] = {&host.parts[0], &cuda.parts[1]};
+    for (int f = 0; f < TSR_FAMILY_COUNT; ++f) {
+      CHECK(alone[f]->is_there && both.parts[f].is_there);
+      CHECK(tsr_hash_equal(alone[f]->stream.hash, both.parts[f].stream.hash));
+      CHECK(
+          tsr_hash_equal(alone[f]->schedule.hash, both.parts[f].schedule.hash));
+    }
+    CHECK(!host.parts[1].is_there && !cuda.parts[0].is_there);
+    CHECK_EQ(host.kept_weights, cuda.kept_weights);
+    CHECK_EQ(host.kept_weights, both.kept_weights);
+    CHECK_EQ(both.parts[1].stream.offset % TSR_STREAM_ALIGNMENT, 0);
+    CHECK(!tsr_hash_equal(host.key.parts[TSR_KEY_OPTIONS],
+                          both.key.parts[TSR_KEY_OPTIONS]));
+    CHECK(!tsr_hash_equal(cuda.key.parts[TSR_KEY_OPTIONS],
+                          both.key.parts[TSR_KEY_OPTIONS]));
+    CHECK_EQ(tsr_packed_bytes(&both), both.parts[0].stream.size);
+    CHECK_EQ(tsr_packed_bytes(&cuda), cuda.parts[1].stream.size);
+    // A stream is taken from a bundle that has the family, and no other.
+    tsr_packed_layer again = packed_of(at("again"), at("cuda"), 3, i);
+    CHECK(!again.parts[0].is_reused && again.parts[1].is_reused);
+    CHECK_EQ(again.kept_weights, both.kept_weights);
+    check_same_file(at("both/weights.bin"), at("again/weights.bin"));
+  }
+}
+
 static bool may_replace(const char *path) {
   bool may = false;
   CHECK_EQ(tsr_bundle_may_replace(path, &may, NULL), TSR_OK);
@@ -343,11 +488,17 @@ static void test_symbols(void) {
 
 int main(void) {
   CHECK(mkdtemp(root) != NULL);
-  test_same_bytes();
-  test_single_file();
+  for (families = 1; families <= 3; ++families) {
+    test_same_bytes();
+    test_single_file();
+    test_damaged_folder();
+    test_out_of_memory();
+  }
+  families = 1;
+  write_checked(at("one"), NULL, 1, false);
   test_may_replace();
-  test_damaged_folder();
-  test_out_of_memory();
+  test_families();
+  test_fragments(at("fragments"));
   test_symbols();
   CHECK_EQ(tsr_path_remove(root, NULL), TSR_OK);
   return test_finish();

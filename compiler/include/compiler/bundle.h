@@ -11,12 +11,17 @@
 #include "base/hash.h"
 #include "compiler/host_pack.h"
 #include "compiler/import.h"
+#include "compiler/nvidia_schedule.h"
 
 enum {
   TSR_BUNDLE_VERSION = 1,
   TSR_STREAM_ALIGNMENT = 4096,
   TSR_SECTION_ALIGNMENT = 64,
+  TSR_FAMILY_COUNT = 2,  // of tsr_target_family
 };
+
+// "host", "cuda": the words of manifests.
+const char *tsr_family_name(tsr_target_family family);
 
 // ---- weights.bin -----------------------------------------------------------
 
@@ -72,9 +77,31 @@ typedef struct tsr_layer_key {
 // "weights", "mask", "options", "compiler".
 const char *tsr_key_part_name(tsr_key_part part);
 
+// What a layer is packed for: each family has its own traversal of the same
+// grid. NULL: no target of that family.
+typedef struct tsr_layer_schedule {
+  const tsr_tile_grid *grid;
+  const tsr_schedule *host;
+  const tsr_nvidia_tables *cuda;
+} tsr_layer_schedule;
+
+bool tsr_layer_has(const tsr_layer_schedule *schedule,
+                   tsr_target_family family);
+
 // The options and compiler parts; the others come from tsr_matrix_hash.
-void tsr_layer_key_init(const tsr_plan_layer *layer, uint32_t workers,
+void tsr_layer_key_init(const tsr_plan_layer *layer,
+                        const tsr_layer_schedule *schedule,
                         tsr_layer_key *out_key);
+
+// What one family has of a layer.
+typedef struct tsr_packed_part {
+  bool is_there;
+  bool is_reused;  // the stream was copied
+  tsr_section stream;
+  tsr_section schedule;
+  uint64_t padding;  // CUDA: bytes of the stream that the format does not
+                     // promise (tsr_fragment_bytes)
+} tsr_packed_part;
 
 // The packed form of one layer, as the manifest tells it.
 typedef struct tsr_packed_layer {
@@ -82,18 +109,25 @@ typedef struct tsr_packed_layer {
   uint32_t columns;
   uint64_t tiles[TSR_KIND_COUNT];
   uint64_t kept_weights;
-  uint32_t workers;
-  uint32_t partials;
+  uint32_t workers;   // of the host's schedule
+  uint32_t partials;  // likewise
+  uint32_t steps;     // of the CUDA schedule
   tsr_layer_key key;
   tsr_section grid;
-  tsr_section stream;
-  tsr_section schedule;
-  tsr_section bias;  // absent without one
-  bool reused;       // the stream was copied
+  tsr_section bias;  // of all families; absent without one
+  tsr_packed_part parts[TSR_FAMILY_COUNT];
 } tsr_packed_layer;
 
-// Called with the number of weights packed since the last call; TSR_OK to go
-// on. NULL is legal.
+// What is known of a layer before it is packed: shape, tiles, schedules.
+void tsr_packed_layer_init(const tsr_layer_schedule *schedule,
+                           tsr_packed_layer *out_layer);
+// Of the first family that there is: what the layer is said to take.
+uint64_t tsr_packed_bytes(const tsr_packed_layer *layer);
+// Every stream was copied from the previous bundle.
+bool tsr_packed_is_reused(const tsr_packed_layer *layer);
+
+// Called with the number of weights packed since the last call, for each family
+// anew; TSR_OK to go on. NULL is legal.
 typedef tsr_status (*tsr_pack_progress)(void *context, uint64_t weights,
                                         tsr_error *error);
 
@@ -103,17 +137,19 @@ typedef struct tsr_pack_options {
   uint32_t threads;
   tsr_pack_progress progress;
   void *context;
-  // The stream is copied from the layer of this name in there, unless it is
-  // damaged or NULL.
+  // Streams are copied from the layer of this name in there, unless they are
+  // damaged or this is NULL.
   const tsr_previous *previous;
 } tsr_pack_options;
 
-// Packs |matrix| as |schedule| says and appends its sections. Memory is bound
-// by a few panels for each thread; the bytes do not depend on |threads|. Fills
-// everything in |out_layer| but the key.
+// Packs |matrix| for every family that |schedule| has and appends its sections.
+// Memory is bound by a few panels for each thread; the bytes do not depend on
+// |threads|. The matrix is read once for each family: a stream is contiguous in
+// an archive that is written front to back. Fills everything in |out_layer| but
+// the key.
 TSR_MUST_USE tsr_status tsr_packing_layer(
     tsr_packing *archive, const tsr_plan_layer *layer, const tsr_matrix *matrix,
-    const tsr_schedule *schedule, const tsr_pack_options *options,
+    const tsr_layer_schedule *schedule, const tsr_pack_options *options,
     tsr_packed_layer *out_layer, tsr_error *error);
 
 // ---- Manifest --------------------------------------------------------------
@@ -130,13 +166,29 @@ typedef struct tsr_bundle_file {
   tsr_hash hash;
 } tsr_bundle_file;
 
+// Of one CUDA kernel in one cubin, as the assembler told.
+typedef struct tsr_bundle_resources {
+  uint32_t kernel;  // into tsr_bundle.cuda_kernels
+  uint32_t registers;
+  uint32_t spill_stores, spill_loads;  // bytes
+  uint32_t stack;
+  uint32_t shared_static;
+  uint32_t blocks;      // resident on a multiprocessor
+  const char *limiter;  // of them
+} tsr_bundle_resources;
+
 typedef struct tsr_bundle_image {
-  const char *family;
+  tsr_target_family family;
   const char *variant;
   const char *architecture;
   const char *required;
   int rank;
   uint32_t abi;
+  // CUDA alone.
+  const char *format;  // "ptx", "cubin"
+  const char *ptxas;   // version of the assembler; "" for PTX
+  const tsr_bundle_resources *resources;
+  uint32_t resource_count;
   tsr_bundle_file file;
 } tsr_bundle_image;
 
@@ -152,11 +204,27 @@ typedef struct tsr_bundle_kernel {
   uint64_t packed_base, packed_per_token;
 } tsr_bundle_kernel;
 
+typedef struct tsr_bundle_cuda_kernel {
+  const char *name;
+  const char *strategy;
+  tsr_nvidia_mode mode;
+  uint32_t token_first;
+  uint32_t token_last;
+  uint32_t threads;
+  uint32_t shared_size;
+  uint32_t block_tokens;
+} tsr_bundle_cuda_kernel;
+
+// Kernels of one layer: indices into its family's, ascending by token range.
+typedef struct tsr_bundle_choice {
+  const uint32_t *kernels;
+  uint32_t count;
+} tsr_bundle_choice;
+
 typedef struct tsr_bundle_layer {
   const tsr_plan_layer *plan;
   tsr_packed_layer packed;
-  const uint32_t *kernels;  // indices, ascending by token range
-  uint32_t kernel_count;
+  tsr_bundle_choice chosen[TSR_FAMILY_COUNT];
 } tsr_bundle_layer;
 
 typedef struct tsr_bundle {
@@ -172,6 +240,8 @@ typedef struct tsr_bundle {
   uint32_t image_count;
   const tsr_bundle_kernel *kernels;
   uint32_t kernel_count;
+  const tsr_bundle_cuda_kernel *cuda_kernels;
+  uint32_t cuda_kernel_count;
   const tsr_bundle_layer *layers;
   uint32_t layer_count;
 } tsr_bundle;
@@ -220,11 +290,11 @@ typedef enum tsr_reuse {
 tsr_reuse tsr_previous_compare(const tsr_previous *previous, const char *name,
                                const tsr_layer_key *key, unsigned *out_changed);
 
-// The packed stream of the layer of that name, if it has |size| bytes and its
-// hash. NULL otherwise. Borrowed.
+// |family|'s packed stream of the layer of that name, if it has |size| bytes
+// and its hash. NULL otherwise. Borrowed.
 const uint8_t *tsr_previous_stream(const tsr_previous *previous,
-                                   const char *name, uint64_t size,
-                                   uint64_t *out_kept_weights);
+                                   const char *name, tsr_target_family family,
+                                   uint64_t size, uint64_t *out_kept_weights);
 // Its bytes will not be used again.
 void tsr_previous_drop(const tsr_previous *previous, const uint8_t *data,
                        uint64_t size);
