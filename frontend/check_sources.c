@@ -14,8 +14,9 @@ static const char *const target_words[] = {"host", "cuda"};
 static const char *const host_words[] = {
     "generic",        "x86-64-v2", "x86-64-v3", "x86-64-v4",
     "x86-64-v4-bf16", "native",    "aarch64"};
-static const char *const cuda_words[] = {"sm_80", "sm_86", "sm_89", "sm_90a"};
-enum { HOST_COUNT = 7, CUDA_COUNT = 4 };
+static const char *const cuda_words[] = {"sm_80",  "sm_86",  "sm_89", "sm_90",
+                                         "sm_90a", "sm_100", "sm_120"};
+enum { HOST_COUNT = 7, CUDA_COUNT = 7 };
 
 // --- model -------------------------------------------------------------------
 

@@ -19,14 +19,21 @@ static const char *const stage_names[] = {
     "parse", "check", "import", "schedule", "pack", "codegen", NULL};
 
 static const char *const emission_names[] = {
-    "tokens", "ast", "plan",    "schedule", "ll",
-    "asm",    "obj", "weights", "header",   NULL};
+    "tokens", "ast",     "plan",   "schedule", "ll",    "asm",
+    "obj",    "weights", "header", "ptx",      "cubin", NULL};
 
 // The stage that each emission needs, in the order of the bits.
 static const tsr_stage emission_stages[] = {
     TSR_STAGE_PARSE,    TSR_STAGE_PARSE,   TSR_STAGE_CHECK,
     TSR_STAGE_SCHEDULE, TSR_STAGE_CODEGEN, TSR_STAGE_CODEGEN,
-    TSR_STAGE_CODEGEN,  TSR_STAGE_PACK,    TSR_STAGE_SCHEDULE};
+    TSR_STAGE_CODEGEN,  TSR_STAGE_PACK,    TSR_STAGE_SCHEDULE,
+    TSR_STAGE_CODEGEN,  TSR_STAGE_CODEGEN};
+
+// Every target that tesserac knows; tests hold it against the tables.
+static const char *const target_names[] = {
+    "generic", "x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4-bf16",
+    "native",  "aarch64",   "sm_80",     "sm_86",     "sm_89",
+    "sm_90",   "sm_90a",    "sm_100",    "sm_120",    NULL};
 
 static const tsr_option options[] = {
     {.name = "output",
@@ -38,10 +45,10 @@ static const tsr_option options[] = {
     TSR_OPTION_JOBS,
     {.name = "target",
      .type = TSR_OPTION_CHOICE,
-     .value = "VARIANT",
-     .choices = tsr_variant_names,
-     .help = "compile for this host variant instead of the plan's targets; "
-             "may be given several times",
+     .value = "TARGET",
+     .choices = target_names,
+     .help = "compile for this host variant or CUDA architecture instead of "
+             "the plan's targets; may be given several times",
      .repeatable = true},
     {.name = "single-file",
      .type = TSR_OPTION_FLAG,
@@ -85,10 +92,15 @@ static const tsr_option options[] = {
      .value = "PROGRAM",
      .help = "link with PROGRAM (default: $TESSERA_LINKER, ld.lld-22, ld.lld, "
              "ld)"},
+    {.name = "ptxas",
+     .type = TSR_OPTION_STRING,
+     .value = "PROGRAM",
+     .help = "assemble cubins with PROGRAM, or with none (default: "
+             "$TESSERA_PTXAS, ptxas where it is found)"},
     {.name = "save-temps",
      .type = TSR_OPTION_DIRECTORY,
      .value = "DIR",
-     .help = "keep every kernel's IR, assembly and object in DIR"},
+     .help = "keep every kernel's IR, assembly and object, or PTX, in DIR"},
     {.name = "time-trace",
      .type = TSR_OPTION_FILE,
      .value = "FILE",
@@ -106,6 +118,8 @@ static const tsr_example examples[] = {
      "see which worker does which tiles"},
     {"tesserac compile model.tess --emit=ll,asm -o out --target x86-64-v3",
      "read the code of every kernel"},
+    {"tesserac compile model.tess --emit=ptx -o out --target sm_80",
+     "read the PTX of every layer"},
     {"tesserac compile model.tess --why",
      "see what an incremental compile did again, and why"},
     {0}};
@@ -159,10 +173,12 @@ static int read_stages(tsr_compile *c) {
 
 static int read_output(tsr_compile *c, tsr_error *error) {
   const char *output = tsr_cli_string(c->cli, "output");
-  bool binary = (c->emit & (TSR_EMISSION_OBJ | TSR_EMISSION_WEIGHTS)) != 0;
+  bool binary = (c->emit & (TSR_EMISSION_OBJ | TSR_EMISSION_WEIGHTS |
+                            TSR_EMISSION_CUBIN)) != 0;
   if (output == NULL && binary) {
     return tsr_cli_usage_error(
-        c->cli, "--emit=obj and --emit=weights need a folder: give -o");
+        c->cli,
+        "--emit=obj, --emit=cubin and --emit=weights need a folder: give -o");
   }
   if (output == NULL && needs_output(c) && strcmp(c->plan_path, "-") == 0) {
     return tsr_cli_usage_error(c->cli,
@@ -225,6 +241,7 @@ static const struct stage_row {
     {TSR_STAGE_PARSE, "front", tsr_compile_front},
     {TSR_STAGE_IMPORT, "layers", tsr_compile_layers},
     {TSR_STAGE_CODEGEN, "kernels", tsr_compile_kernels},
+    {TSR_STAGE_CODEGEN, "assemble", tsr_compile_assemble},
     {TSR_STAGE_BUNDLE, "bundle", tsr_compile_bundle},
     {TSR_STAGE_PARSE, "emit", tsr_compile_emit},
     {TSR_STAGE_PARSE, "depfile", tsr_compile_depfile},
@@ -257,7 +274,7 @@ static tsr_status run_stages(tsr_compile *c, tsr_error *error) {
   return TSR_OK;
 }
 
-static void compile_fini(tsr_compile *c) {
+static void objects_fini(tsr_compile *c) {
   size_t objects = (size_t)c->kernel_count * c->variant_count;
   for (size_t i = 0; c->objects != NULL && i < objects; ++i) {
     tsr_emitted_fini(&c->objects[i].emitted);
@@ -265,6 +282,34 @@ static void compile_fini(tsr_compile *c) {
   tsr_free(c->objects);
   tsr_free(c->kernels);
   tsr_free(c->kernel_keys);
+}
+
+static void cuda_fini(tsr_compile *c) {
+  size_t objects = (size_t)c->cuda_kernel_count * c->cuda_target_count;
+  for (size_t i = 0; c->cuda_objects != NULL && i < objects; ++i) {
+    tsr_cuda_emitted_fini(&c->cuda_objects[i].emitted);
+  }
+  for (uint32_t i = 0; c->cuda_modules != NULL && i < c->cuda_target_count;
+       ++i) {
+    tsr_buffer_fini(&c->cuda_modules[i].ptx);
+    tsr_buffer_fini(&c->cuda_modules[i].cubin);
+  }
+  for (uint32_t i = 0; c->cuda_layers != NULL && i < c->plan->layer_count;
+       ++i) {
+    tsr_buffer_fini(&c->cuda_layers[i].cuts);
+  }
+  tsr_free(c->cuda_objects);
+  tsr_free(c->cuda_modules);
+  tsr_free(c->cuda_layers);
+  tsr_free(c->cuda_kernels);
+  tsr_free(c->cuda_keys);
+  tsr_buffer_fini(&c->ptxas);
+  tsr_buffer_fini(&c->ptxas_version);
+}
+
+static void compile_fini(tsr_compile *c) {
+  objects_fini(c);
+  cuda_fini(c);
   tsr_packing_close(c->archive);
   tsr_staging_discard(&c->staging);
   tsr_previous_close(c->previous);
@@ -324,7 +369,8 @@ const tsr_command tsr_command_compile = {
         "--emit writes intermediate forms instead of a bundle. Texts go to "
         "standard output; with -o DIR, everything goes to files there: "
         "tokens.txt, ast.txt, plan.txt, schedule.txt, weights.bin, "
-        "include/MODEL.h, and VARIANT/KERNEL.ll, .s, .o.",
+        "include/MODEL.h, TARGET/KERNEL.ll, .s, .o, and for CUDA "
+        "TARGET/LAYER.ptx and TARGET/kernels.cubin.",
     .options = options,
     .positionals = tsr_positionals_plan,
     .examples = examples,

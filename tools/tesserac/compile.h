@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "codegen/codegen.h"
+#include "codegen/cuda.h"
 #include "common/cli.h"
 #include "common/progress.h"
 #include "compiler/bundle.h"
@@ -21,7 +22,7 @@ typedef enum tsr_stage {
   TSR_STAGE_IMPORT,
   TSR_STAGE_SCHEDULE,
   TSR_STAGE_PACK,
-  TSR_STAGE_CODEGEN,
+  TSR_STAGE_CODEGEN,  // kernels, and where they are wanted cubins
   TSR_STAGE_BUNDLE,
 } tsr_stage;
 
@@ -36,6 +37,8 @@ typedef enum tsr_emission {
   TSR_EMISSION_OBJ = 1 << 6,
   TSR_EMISSION_WEIGHTS = 1 << 7,
   TSR_EMISSION_HEADER = 1 << 8,
+  TSR_EMISSION_PTX = 1 << 9,
+  TSR_EMISSION_CUBIN = 1 << 10,
 } tsr_emission;
 
 enum { TSR_VARIANT_LIMIT = 16 };
@@ -51,6 +54,40 @@ typedef struct tsr_object_report {
   tsr_cache_result cache;
   tsr_emitted emitted;
 } tsr_object_report;
+
+// One CUDA kernel for one target.
+typedef struct tsr_cuda_report {
+  tsr_cache_result cache;
+  tsr_cuda_emitted emitted;
+  tsr_cuda_resources resources;  // from tsr_compile_assemble on
+} tsr_cuda_report;
+
+// One CUDA target's module: all kernels.
+typedef struct tsr_cuda_module {
+  tsr_buffer ptx;
+  tsr_buffer cubin;  // empty without ptxas
+} tsr_cuda_module;
+
+// How a layer's shares came out in the decode cut of one class of device.
+typedef struct tsr_cuda_share {
+  uint32_t multiprocessors;
+  uint32_t workers;
+  uint32_t partials;
+  double byte_imbalance;  // largest share over the mean
+  double time_imbalance;  // likewise, of the prefill cut of as many workers
+} tsr_cuda_share;
+
+enum { TSR_CUDA_SHARE_LIMIT = 8 };
+
+// What is known of a layer for CUDA, beside its packed form.
+typedef struct tsr_cuda_layer {
+  uint64_t stream_bytes;
+  uint64_t time;  // mma instructions per 8 tokens
+  uint64_t steps;
+  tsr_cuda_share shares[TSR_CUDA_SHARE_LIMIT];
+  uint32_t share_count;
+  tsr_buffer cuts;  // --emit=ptx: text of all cuts
+} tsr_cuda_layer;
 
 typedef struct tsr_compile {
   const tsr_cli *cli;
@@ -71,23 +108,33 @@ typedef struct tsr_compile {
   tsr_ast *ast;
   tsr_plan *plan;
   tsr_inputs *inputs;
-  const tsr_variant *variants[TSR_VARIANT_LIMIT];
+  const tsr_variant *variants[TSR_VARIANT_LIMIT];  // host
   uint32_t variant_count;
+  const tsr_cuda_target *cuda_targets[TSR_VARIANT_LIMIT];
+  uint32_t cuda_target_count;
 
   // schedule, pack
   tsr_previous *previous;
   tsr_staging staging;  // the bundle, or where emitted weights go
   tsr_packing *archive;
   tsr_bundle_file weights;
-  tsr_bundle_layer *layers;   // [plan->layer_count]
-  tsr_layer_report *reports;  // likewise
-  tsr_buffer schedules;       // --emit=schedule
+  tsr_bundle_layer *layers;     // [plan->layer_count]
+  tsr_layer_report *reports;    // likewise
+  tsr_cuda_layer *cuda_layers;  // likewise; NULL without CUDA targets
+  tsr_buffer schedules;         // --emit=schedule
 
   // codegen
   tsr_kernel *kernels;  // distinct, in order of first use
   tsr_hash *kernel_keys;
   uint32_t kernel_count, kernel_capacity;
-  tsr_object_report *objects;  // [kernel][variant]
+  tsr_object_report *objects;     // [kernel][variant]
+  tsr_cuda_kernel *cuda_kernels;  // likewise
+  tsr_hash *cuda_keys;
+  uint32_t cuda_kernel_count, cuda_kernel_capacity;
+  tsr_cuda_report *cuda_objects;  // [kernel][target]
+  tsr_cuda_module *cuda_modules;  // [target]
+  tsr_buffer ptxas;               // path; empty: none
+  tsr_buffer ptxas_version;
 } tsr_compile;
 
 // Reads and checks the plan and opens what it names.
@@ -96,7 +143,14 @@ TSR_MUST_USE tsr_status tsr_compile_front(tsr_compile *c, tsr_error *error);
 TSR_MUST_USE tsr_status tsr_compile_layers(tsr_compile *c, tsr_error *error);
 // Chooses the kernels of every layer, then compiles each for each variant.
 TSR_MUST_USE tsr_status tsr_compile_kernels(tsr_compile *c, tsr_error *error);
-// Links the images, writes the other members, puts the bundle in its place.
+// Joins each CUDA target's kernels and, where there is ptxas, assembles them:
+// after it resources are known and nothing is written yet.
+TSR_MUST_USE tsr_status tsr_compile_assemble(tsr_compile *c, tsr_error *error);
+// Writes the images below |root| and describes them in |bundle|.
+TSR_MUST_USE tsr_status tsr_compile_images(const tsr_compile *c,
+                                           const char *root, tsr_bundle *bundle,
+                                           tsr_error *error);
+// Writes all members, puts the bundle in its place.
 TSR_MUST_USE tsr_status tsr_compile_bundle(tsr_compile *c, tsr_error *error);
 // Writes what --emit asked for, as far as the stages have made it.
 TSR_MUST_USE tsr_status tsr_compile_emit(tsr_compile *c, tsr_error *error);
@@ -112,6 +166,21 @@ static inline const tsr_object_report *tsr_compile_object(const tsr_compile *c,
                                                           uint32_t variant) {
   return &c->objects[(size_t)kernel * c->variant_count + variant];
 }
+static inline tsr_cuda_report *tsr_compile_cuda_object(const tsr_compile *c,
+                                                       uint32_t kernel,
+                                                       uint32_t target) {
+  return &c->cuda_objects[(size_t)kernel * c->cuda_target_count + target];
+}
+// Keeps what is needed of |tables| in |out|, which is zeroed.
+void tsr_compile_cuda_layer(const tsr_compile *c,
+                            const tsr_nvidia_tables *tables,
+                            tsr_cuda_layer *out);
+// What the cost model asks of layer |layer| for |target|: the shares of the
+// class of device that stands for it, or of the nearest.
+tsr_cuda_facts tsr_compile_cuda_facts(const tsr_compile *c, uint32_t layer,
+                                      const tsr_cuda_target *target);
+// What a layer's kernels depend on, its token range left open.
+tsr_kernel_spec tsr_compile_spec(const tsr_bundle_layer *layer);
 // The manifest's struct, filled as far as the stages have made it; arrays are
 // in the compilation's arena.
 TSR_MUST_USE tsr_status tsr_compile_describe(const tsr_compile *c,

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// tesserac compile: images, the other members, the manifest; then the finished
+// tesserac compile: the members of a bundle and its manifest; then the finished
 // folder (or file) takes its place in one step.
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/memory.h"
-#include "base/parallel.h"
 #include "tessera/tessera.h"
 #include "tesserac/compile.h"
 
@@ -45,6 +44,35 @@ static bool describe_inputs(tsr_arena *arena, const tsr_plan *plan,
   return true;
 }
 
+static bool describe_cuda_kernels(tsr_arena *arena, const tsr_compile *c,
+                                  tsr_bundle *bundle) {
+  tsr_bundle_cuda_kernel *kernels =
+      tsr_arena_alloc_array(arena, c->cuda_kernel_count, sizeof(*kernels));
+  if (kernels == NULL) return false;
+  for (uint32_t i = 0; i < c->cuda_kernel_count; ++i) {
+    const tsr_cuda_kernel *from = &c->cuda_kernels[i];
+    kernels[i] = (tsr_bundle_cuda_kernel){.name = from->name,
+                                          .strategy = from->strategy,
+                                          .mode = from->mode,
+                                          .token_first = from->spec.token_first,
+                                          .token_last = from->spec.token_last,
+                                          .threads = from->threads,
+                                          .shared_size = from->shared_size,
+                                          .block_tokens = from->block_tokens};
+  }
+  bundle->cuda_kernels = kernels;
+  bundle->cuda_kernel_count = c->cuda_kernel_count;
+  return true;
+}
+
+// Both generators where both have worked.
+static void write_fingerprint(const tsr_compile *c, tsr_buffer *out) {
+  if (c->variant_count != 0) tsr_codegen_fingerprint(out);
+  if (c->cuda_target_count == 0) return;
+  if (out->size != 0) tsr_buffer_append_string(out, ", ");
+  tsr_cuda_fingerprint(out);
+}
+
 static bool describe_kernels(tsr_arena *arena, const tsr_compile *c,
                              tsr_bundle *bundle) {
   tsr_bundle_kernel *kernels =
@@ -74,7 +102,7 @@ tsr_status tsr_compile_describe(const tsr_compile *c, tsr_bundle *out_bundle,
                                 tsr_error *error) {
   tsr_arena *arena = tsr_compilation_arena(c->compilation);
   tsr_buffer fingerprint = {0};
-  tsr_codegen_fingerprint(&fingerprint);
+  write_fingerprint(c, &fingerprint);
   *out_bundle = (tsr_bundle){.name = c->plan->name,
                              .symbol = tsr_bundle_symbol(arena, c->plan->name),
                              .version = tessera_version(),
@@ -87,7 +115,8 @@ tsr_status tsr_compile_describe(const tsr_compile *c, tsr_bundle *out_bundle,
   if (status != TSR_OK) return status;
   if (out_bundle->symbol == NULL || out_bundle->fingerprint == NULL ||
       !describe_inputs(arena, c->plan, out_bundle) ||
-      !describe_kernels(arena, c, out_bundle)) {
+      !describe_kernels(arena, c, out_bundle) ||
+      !describe_cuda_kernels(arena, c, out_bundle)) {
     return tsr_error_out_of_memory(error);
   }
   return TSR_OK;
@@ -101,7 +130,6 @@ typedef struct writer {
   tsr_bundle bundle;
   const char *root;  // the staging folder
   tsr_bundle_file files[4];
-  tsr_bundle_image *images;
 } writer;
 
 static tsr_status write_member(const writer *w, tsr_bundle_file *file,
@@ -160,102 +188,17 @@ static tsr_status write_manifest(const writer *w, tsr_error *error) {
   return status;
 }
 
-// ---- Images ----------------------------------------------------------------
-
-static tsr_status hash_image(const char *path, tsr_bundle_file *file,
-                             tsr_error *error) {
-  tsr_map map;
-  tsr_status status = tsr_map_open(path, &map, error);
-  if (status != TSR_OK) return status;
-  file->size = map.size;
-  file->hash = tsr_hash_bytes(map.data, map.size);
-  tsr_map_close(&map);
-  return TSR_OK;
-}
-
-static tsr_status link_objects(const writer *w, uint32_t variant,
-                               const char *path, tsr_error *error) {
-  const tsr_compile *c = w->c;
-  tsr_object *objects = tsr_calloc(c->kernel_count, sizeof(*objects));
-  if (objects == NULL) return tsr_error_out_of_memory(error);
-  for (uint32_t i = 0; i < c->kernel_count; ++i) {
-    const tsr_buffer *object =
-        &tsr_compile_object(c, i, variant)->emitted.object;
-    objects[i] = (tsr_object){c->kernels[i].name, object->data, object->size};
-  }
-  tsr_status status =
-      tsr_codegen_link(c->variants[variant], objects, c->kernel_count,
-                       tsr_cli_string(c->cli, "linker"), path, error);
-  tsr_free(objects);
-  return status;
-}
-
-// Task |index|: the image of one variant.
-static tsr_status write_image(void *context, uint32_t worker, uint64_t index,
-                              tsr_error *error) {
-  (void)worker;
-  const writer *w = context;
-  uint32_t variant = (uint32_t)index;
-  tsr_bundle_image *image = &w->images[index];
-  char *path = tsr_path_join(w->root, image->file.path);
-  if (path == NULL) return tsr_error_out_of_memory(error);
-  uint64_t start = tsr_trace_now(w->c->trace);
-  tsr_status status = link_objects(w, variant, path, error);
-  tsr_trace_add(w->c->trace, "link", image->variant, start);
-  if (status == TSR_OK) status = hash_image(path, &image->file, error);
-  tsr_free(path);
-  return status;
-}
-
-static tsr_status describe_images(writer *w, tsr_error *error) {
-  tsr_compile *c = w->c;
-  tsr_arena *arena = tsr_compilation_arena(c->compilation);
-  w->images =
-      tsr_arena_alloc_array(arena, c->variant_count, sizeof(*w->images));
-  if (w->images == NULL) return tsr_error_out_of_memory(error);
-  for (uint32_t i = 0; i < c->variant_count; ++i) {
-    const tsr_variant *variant = c->variants[i];
-    const char *path =
-        tsr_arena_printf(arena, "kernels/host-%s.so", variant->name);
-    if (path == NULL) return tsr_error_out_of_memory(error);
-    w->images[i] = (tsr_bundle_image){.family = "host",
-                                      .variant = variant->name,
-                                      .architecture = variant->architecture,
-                                      .required = variant->required,
-                                      .rank = variant->rank,
-                                      .abi = TSR_HOST_ABI_VERSION,
-                                      .file = {.path = path}};
-  }
-  return TSR_OK;
-}
-
-static tsr_status write_images(writer *w, tsr_error *error) {
-  tsr_status status = describe_images(w, error);
-  if (status != TSR_OK) return status;
-  char *folder = tsr_path_join(w->root, "kernels");
-  if (folder == NULL) return tsr_error_out_of_memory(error);
-  status = tsr_path_make_directories(folder, error);
-  tsr_free(folder);
-  if (status == TSR_OK) {
-    status = tsr_parallel_for(w->c->threads, w->c->variant_count, write_image,
-                              w, error);
-  }
-  w->bundle.images = w->images;
-  w->bundle.image_count = w->c->variant_count;
-  return status;
-}
-
 // ---- The bundle ------------------------------------------------------------
 
 static tsr_status place_single(const writer *w, tsr_error *error) {
   tsr_compile *c = w->c;
-  const char *paths[4 + TSR_VARIANT_LIMIT];
+  const char *paths[4 + 3 * TSR_VARIANT_LIMIT];  // PTX and cubin for CUDA
   uint32_t count = 0;
   for (uint32_t i = 0; i < w->bundle.file_count; ++i) {
     paths[count++] = w->files[i].path;
   }
   for (uint32_t i = 0; i < w->bundle.image_count; ++i) {
-    paths[count++] = w->images[i].file.path;
+    paths[count++] = w->bundle.images[i].file.path;
   }
   if (tsr_path_is_directory(c->staging.final_path)) {
     return tsr_error_set(error, TSR_INVALID_ARGUMENT,
@@ -270,7 +213,9 @@ static tsr_status place_single(const writer *w, tsr_error *error) {
 tsr_status tsr_compile_bundle(tsr_compile *c, tsr_error *error) {
   writer w = {.c = c, .root = c->staging.temporary_path};
   tsr_status status = tsr_compile_describe(c, &w.bundle, error);
-  if (status == TSR_OK) status = write_images(&w, error);
+  if (status == TSR_OK) {
+    status = tsr_compile_images(c, w.root, &w.bundle, error);
+  }
   if (status == TSR_OK) status = write_texts(&w, error);
   if (status == TSR_OK) status = write_manifest(&w, error);
   if (status != TSR_OK) return status;

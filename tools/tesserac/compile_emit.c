@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // tesserac compile: --emit and --save-temps, to standard output or to files.
+#include "tesserac/compile_emit.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "tesserac/compile.h"
 
-// Writes |text| to |folder|/|name|, making the folders on the way.
-static tsr_status write_file(const char *folder, const char *name,
-                             const void *data, size_t size, tsr_error *error) {
+tsr_status tsr_emit_file(const char *folder, const char *name, const void *data,
+                         size_t size, tsr_error *error) {
   char *path = tsr_path_join(folder, name);
   char *parent = path == NULL ? NULL : tsr_path_directory(path);
   tsr_status status = parent == NULL ? tsr_error_out_of_memory(error)
@@ -20,14 +20,13 @@ static tsr_status write_file(const char *folder, const char *name,
   return status;
 }
 
-// To the folder of -o, or to standard output.
-static tsr_status emit_text(const tsr_compile *c, const char *name,
-                            const tsr_buffer *text, tsr_error *error) {
+tsr_status tsr_emit_text(const tsr_compile *c, const char *name,
+                         const tsr_buffer *text, tsr_error *error) {
   tsr_status status = tsr_buffer_status(text, error);
   if (status != TSR_OK) return status;
   if (c->output != NULL) {
-    return write_file(c->output, name, tsr_buffer_text(text), text->size,
-                      error);
+    return tsr_emit_file(c->output, name, tsr_buffer_text(text), text->size,
+                         error);
   }
   if (fwrite(tsr_buffer_text(text), 1, text->size, c->cli->out) != text->size ||
       fflush(c->cli->out) != 0) {
@@ -82,7 +81,7 @@ static tsr_status emit_texts(const tsr_compile *c, tsr_error *error) {
     tsr_buffer text = {0};
     tsr_status status = text_rows[i].make(c, &text, error);
     if (status == TSR_OK) {
-      status = emit_text(c, text_rows[i].name, &text, error);
+      status = tsr_emit_text(c, text_rows[i].name, &text, error);
     }
     tsr_buffer_fini(&text);
     if (status != TSR_OK) return status;
@@ -99,7 +98,7 @@ static tsr_status emit_header(const tsr_compile *c, tsr_error *error) {
   tsr_bundle_write_header(&bundle, &text);
   tsr_buffer_printf(&name, "include/%s.h", bundle.symbol);
   status = tsr_buffer_status(&name, error);
-  if (status == TSR_OK) status = emit_text(c, name.data, &text, error);
+  if (status == TSR_OK) status = tsr_emit_text(c, name.data, &text, error);
   tsr_buffer_fini(&text);
   tsr_buffer_fini(&name);
   return status;
@@ -112,7 +111,7 @@ static tsr_status emit_weights(const tsr_compile *c, tsr_error *error) {
   tsr_status status = path == NULL ? tsr_error_out_of_memory(error)
                                    : tsr_map_open(path, &map, error);
   if (status == TSR_OK) {
-    status = write_file(c->output, "weights.bin", map.data, map.size, error);
+    status = tsr_emit_file(c->output, "weights.bin", map.data, map.size, error);
   }
   tsr_map_close(&map);
   tsr_free(path);
@@ -148,8 +147,8 @@ static tsr_status write_form(const tsr_compile *c, const char *folder,
                     c->kernels[kernel].name, row->suffix);
   tsr_status status = tsr_buffer_status(&name, error);
   if (status == TSR_OK) {
-    status = write_file(folder, name.data, tsr_buffer_text(buffer),
-                        buffer->size, error);
+    status = tsr_emit_file(folder, name.data, tsr_buffer_text(buffer),
+                           buffer->size, error);
   }
   tsr_buffer_fini(&name);
   return status;
@@ -161,7 +160,7 @@ static tsr_status print_form(const tsr_compile *c, uint32_t kernel,
   const tsr_emitted *emitted = &tsr_compile_object(c, kernel, variant)->emitted;
   (void)fprintf(c->cli->out, "%s ---- %s for %s\n", row->comment,
                 c->kernels[kernel].name, c->variants[variant]->name);
-  return emit_text(c, NULL, form_buffer(emitted, row), error);
+  return tsr_emit_text(c, NULL, form_buffer(emitted, row), error);
 }
 
 static tsr_status emit_forms(const tsr_compile *c, unsigned set,
@@ -191,6 +190,9 @@ tsr_status tsr_compile_emit(tsr_compile *c, tsr_error *error) {
   if (status == TSR_OK && c->objects != NULL && c->temps != NULL) {
     unsigned all = TSR_EMISSION_LL | TSR_EMISSION_ASM | TSR_EMISSION_OBJ;
     status = emit_forms(c, all, c->temps, error);
+  }
+  if (status == TSR_OK && c->cuda_objects != NULL) {
+    status = tsr_emit_cuda(c, error);
   }
   return status;
 }

@@ -23,45 +23,68 @@ static tsr_status check(tsr_compile *c, tsr_error *error) {
 
 // ---- Targets ---------------------------------------------------------------
 
-static tsr_status add_variant(tsr_compile *c, const char *name,
+static tsr_status too_many(tsr_error *error) {
+  return tsr_error_set(error, TSR_UNSUPPORTED, "more than %d targets",
+                       TSR_VARIANT_LIMIT);
+}
+
+static tsr_status add_variant(tsr_compile *c, const tsr_variant *variant,
                               tsr_error *error) {
-  const tsr_variant *variant = tsr_variant_find(name);
-  if (variant == NULL) {
-    return tsr_error_set(error, TSR_UNSUPPORTED,
-                         "this build does not know the host variant %s", name);
-  }
   for (uint32_t i = 0; i < c->variant_count; ++i) {
     if (strcmp(c->variants[i]->name, variant->name) == 0) return TSR_OK;
   }
-  if (c->variant_count == TSR_VARIANT_LIMIT) {
-    return tsr_error_set(error, TSR_UNSUPPORTED, "more than %d host variants",
-                         TSR_VARIANT_LIMIT);
-  }
+  if (c->variant_count == TSR_VARIANT_LIMIT) return too_many(error);
   c->variants[c->variant_count++] = variant;
   return TSR_OK;
 }
 
-static tsr_status override_targets(tsr_compile *c, tsr_error *error) {
+static tsr_status add_cuda_target(tsr_compile *c, const tsr_cuda_target *target,
+                                  tsr_error *error) {
+  for (uint32_t i = 0; i < c->cuda_target_count; ++i) {
+    if (c->cuda_targets[i] == target) return TSR_OK;
+  }
+  if (c->cuda_target_count == TSR_VARIANT_LIMIT) return too_many(error);
+  c->cuda_targets[c->cuda_target_count++] = target;
+  return TSR_OK;
+}
+
+// Of either family: their names differ.
+static tsr_status add_target(tsr_compile *c, const char *name,
+                             tsr_error *error) {
+  const tsr_cuda_target *target = tsr_cuda_target_find(name);
+  if (target != NULL) return add_cuda_target(c, target, error);
+  const tsr_variant *variant = tsr_variant_find(name);
+  if (variant != NULL) return add_variant(c, variant, error);
+  return tsr_error_set(error, TSR_UNSUPPORTED,
+                       "this build does not know the target %s", name);
+}
+
+static tsr_status choose_targets(tsr_compile *c, tsr_error *error) {
+  bool is_overridden = tsr_cli_given(c->cli, "target");
+  uint32_t count =
+      is_overridden ? tsr_cli_count(c->cli, "target") : c->plan->target_count;
   tsr_status status = TSR_OK;
-  uint32_t count = tsr_cli_count(c->cli, "target");
   for (uint32_t i = 0; status == TSR_OK && i < count; ++i) {
-    status = add_variant(c, tsr_cli_string_at(c->cli, "target", i), error);
+    const char *name = is_overridden ? tsr_cli_string_at(c->cli, "target", i)
+                                     : c->plan->targets[i].variant;
+    status = add_target(c, name, error);
   }
   return status;
 }
 
-static tsr_status choose_targets(tsr_compile *c, tsr_error *error) {
-  if (tsr_cli_given(c->cli, "target")) return override_targets(c, error);
-  tsr_diags *diags = tsr_compilation_diags(c->compilation);
-  for (uint32_t i = 0; i < c->plan->target_count; ++i) {
-    const tsr_plan_target *target = &c->plan->targets[i];
-    if (target->family != TSR_TARGET_HOST) {
-      tsr_diag_report(diags, TSR_DIAG_TARGET_NOT_BUILT, target->span,
-                      "this build cannot compile for %s", target->variant);
-      continue;
-    }
-    tsr_status status = add_variant(c, target->variant, error);
-    if (status != TSR_OK) return status;
+// What one family alone has cannot be emitted for the other.
+static tsr_status check_emissions(const tsr_compile *c, tsr_error *error) {
+  unsigned host = TSR_EMISSION_ASM | TSR_EMISSION_OBJ;
+  unsigned cuda = TSR_EMISSION_PTX | TSR_EMISSION_CUBIN;
+  if ((c->emit & host) != 0 && c->variant_count == 0) {
+    return tsr_error_set(error, TSR_INVALID_ARGUMENT,
+                         "--emit=asm and --emit=obj are for host targets, and "
+                         "there are CUDA targets only; see --emit=ptx,cubin");
+  }
+  if ((c->emit & cuda) != 0 && c->cuda_target_count == 0) {
+    return tsr_error_set(error, TSR_INVALID_ARGUMENT,
+                         "--emit=ptx and --emit=cubin are for CUDA targets, "
+                         "and there are host targets only; give --target");
   }
   return TSR_OK;
 }
@@ -82,6 +105,9 @@ tsr_status tsr_compile_front(tsr_compile *c, tsr_error *error) {
   }
   if (status != TSR_OK || c->plan == NULL) return status;
   if (c->last >= TSR_STAGE_IMPORT) status = choose_targets(c, error);
+  if (status == TSR_OK && c->last >= TSR_STAGE_IMPORT) {
+    status = check_emissions(c, error);
+  }
   if (status == TSR_OK && c->last >= TSR_STAGE_IMPORT) {
     status = open_inputs(c, error);
   }

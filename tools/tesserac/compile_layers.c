@@ -14,7 +14,9 @@
 typedef struct slot {
   tsr_arena arena;
   tsr_matrix *matrix;
-  tsr_schedule schedule;
+  tsr_schedule host;
+  tsr_nvidia_tables cuda;
+  tsr_layer_schedule schedule;  // points at those that there are
   tsr_layer_key key;
 } slot;
 
@@ -26,17 +28,28 @@ typedef struct window {
 
 static tsr_status hash_layer(slot *s, const tsr_plan_layer *layer,
                              tsr_error *error) {
-  tsr_layer_key_init(layer, s->schedule.worker_count, &s->key);
+  tsr_layer_key_init(layer, &s->schedule, &s->key);
   return tsr_matrix_hash(s->matrix, &s->key.parts[TSR_KEY_WEIGHTS],
                          &s->key.parts[TSR_KEY_MASK], error);
 }
 
-static tsr_status schedule_layer(slot *s, const tsr_plan_layer *layer,
+static tsr_status schedule_layer(const tsr_compile *c, slot *s,
+                                 const tsr_plan_layer *layer,
                                  tsr_error *error) {
+  const tsr_tile_grid *grid = tsr_matrix_grid(s->matrix);
+  tsr_status status = TSR_OK;
+  s->schedule.grid = grid;
+  if (c->cuda_target_count != 0) {
+    s->schedule.cuda = &s->cuda;
+    status = tsr_nvidia_tables_build(&s->arena, grid, &layer->schedule,
+                                     &s->cuda, error);
+  }
+  if (status != TSR_OK || c->variant_count == 0) return status;
   tsr_plan_schedule options = layer->schedule;
   if (options.workers == 0) options.workers = TSR_HOST_DEFAULT_WORKERS;
-  return tsr_schedule_build(&s->arena, tsr_matrix_grid(s->matrix), &options,
-                            tsr_host_tile_cost, &s->schedule, error);
+  s->schedule.host = &s->host;
+  return tsr_schedule_build(&s->arena, grid, &options, tsr_host_tile_cost,
+                            &s->host, error);
 }
 
 // Task |index| of the window: bind, schedule, hash.
@@ -55,7 +68,7 @@ static tsr_status bind_layer(void *context, uint32_t worker, uint64_t index,
                       &s->matrix, error);
   tsr_trace_add(c->trace, "bind", layer->name, start);
   if (status == TSR_OK && s->matrix != NULL && c->last >= TSR_STAGE_SCHEDULE) {
-    status = schedule_layer(s, layer, error);
+    status = schedule_layer(c, s, layer, error);
   }
   if (status == TSR_OK && s->matrix != NULL && c->last >= TSR_STAGE_PACK &&
       c->archive != NULL && !tsr_compile_is_wrong(c)) {
@@ -65,18 +78,6 @@ static tsr_status bind_layer(void *context, uint32_t worker, uint64_t index,
   }
   if (status != TSR_OK) tsr_error_prefix(error, "%s", layer->name);
   return status;
-}
-
-// What is known of a layer that is not packed.
-static void describe_layer(const tsr_schedule *schedule,
-                           tsr_packed_layer *out_packed) {
-  const tsr_tile_grid *grid = schedule->grid;
-  size_t cells = (size_t)grid->panel_count * grid->column_count;
-  *out_packed = (tsr_packed_layer){.rows = grid->rows,
-                                   .columns = grid->columns,
-                                   .workers = schedule->worker_count,
-                                   .partials = schedule->partial_count};
-  for (size_t i = 0; i < cells; ++i) ++out_packed->tiles[grid->kinds[i]];
 }
 
 static tsr_status check_interrupt(void *context, uint64_t weights,
@@ -107,15 +108,29 @@ static tsr_status pack_layer(tsr_compile *c, uint32_t index, const slot *s,
   return status;
 }
 
+static void dump_schedule(const tsr_layer_schedule *schedule, const char *name,
+                          tsr_buffer *out) {
+  if (schedule->host != NULL) {
+    tsr_buffer_printf(out, "layer %s\n", name);
+    tsr_schedule_dump(schedule->host, out);
+  }
+  if (schedule->cuda != NULL) {
+    tsr_buffer_printf(out, "layer %s for cuda\n", name);
+    tsr_nvidia_tables_dump(schedule->cuda, out);
+  }
+}
+
 static tsr_status finish_layer(tsr_compile *c, uint32_t index, const slot *s,
                                tsr_error *error) {
   const tsr_plan_layer *layer = &c->plan->layers[index];
   c->layers[index].plan = layer;
   if (s->matrix == NULL || s->schedule.grid == NULL) return TSR_OK;
-  describe_layer(&s->schedule, &c->layers[index].packed);
+  tsr_packed_layer_init(&s->schedule, &c->layers[index].packed);
+  if (s->schedule.cuda != NULL) {
+    tsr_compile_cuda_layer(c, s->schedule.cuda, &c->cuda_layers[index]);
+  }
   if ((c->emit & TSR_EMISSION_SCHEDULE) != 0) {
-    tsr_buffer_printf(&c->schedules, "layer %s\n", layer->name);
-    tsr_schedule_dump(&s->schedule, &c->schedules);
+    dump_schedule(&s->schedule, layer->name, &c->schedules);
   }
   // After a mistake the other layers are still bound, to report theirs.
   if (c->archive == NULL || tsr_compile_is_wrong(c)) return TSR_OK;
@@ -212,7 +227,11 @@ tsr_status tsr_compile_layers(tsr_compile *c, tsr_error *error) {
   uint32_t count = c->plan->layer_count;
   c->layers = tsr_arena_alloc_array(arena, count, sizeof(*c->layers));
   c->reports = tsr_arena_alloc_array(arena, count, sizeof(*c->reports));
-  if (c->layers == NULL || c->reports == NULL) {
+  if (c->cuda_target_count != 0) {
+    c->cuda_layers = tsr_calloc(count, sizeof(*c->cuda_layers));
+  }
+  if (c->layers == NULL || c->reports == NULL ||
+      (c->cuda_target_count != 0 && c->cuda_layers == NULL)) {
     return tsr_error_out_of_memory(error);
   }
   tsr_status status = open_archive(c, error);

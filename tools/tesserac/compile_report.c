@@ -12,7 +12,7 @@ static void why_layer(const tsr_compile *c, uint32_t index) {
   switch (report->reuse) {
     case TSR_REUSE_HIT:
       tsr_cli_note(c->cli, "layer %s: %s", name,
-                   c->layers[index].packed.reused
+                   tsr_packed_is_reused(&c->layers[index].packed)
                        ? "reused, nothing changed"
                        : "packed, the previous bundle's copy is damaged");
       return;
@@ -37,25 +37,39 @@ static void why_layer(const tsr_compile *c, uint32_t index) {
   tsr_buffer_fini(&parts);
 }
 
-static void why_object(const tsr_compile *c, uint32_t kernel,
-                       uint32_t variant) {
+static const char *cache_reason(tsr_cache_result result) {
   static const char *const reasons[] = {
       [TSR_CACHE_HIT] = "from the cache",
       [TSR_CACHE_ABSENT] = "compiled, not in the cache",
       [TSR_CACHE_DAMAGED] = "compiled, the cache's entry is damaged",
       [TSR_CACHE_OFF] = "compiled, the cache is not used"};
-  tsr_cli_note(c->cli, "kernel %s for %s: %s", c->kernels[kernel].name,
-               c->variants[variant]->name,
-               reasons[tsr_compile_object(c, kernel, variant)->cache]);
+  return reasons[result];
+}
+
+static void why_host(const tsr_compile *c) {
+  for (uint32_t kernel = 0; kernel < c->kernel_count; ++kernel) {
+    for (uint32_t i = 0; i < c->variant_count; ++i) {
+      tsr_cli_note(c->cli, "kernel %s for %s: %s", c->kernels[kernel].name,
+                   c->variants[i]->name,
+                   cache_reason(tsr_compile_object(c, kernel, i)->cache));
+    }
+  }
+}
+
+static void why_cuda(const tsr_compile *c) {
+  for (uint32_t kernel = 0; kernel < c->cuda_kernel_count; ++kernel) {
+    for (uint32_t i = 0; i < c->cuda_target_count; ++i) {
+      tsr_cli_note(c->cli, "kernel %s for %s: %s", c->cuda_kernels[kernel].name,
+                   c->cuda_targets[i]->name,
+                   cache_reason(tsr_compile_cuda_object(c, kernel, i)->cache));
+    }
+  }
 }
 
 static void say_why(const tsr_compile *c) {
   for (uint32_t i = 0; i < c->plan->layer_count; ++i) why_layer(c, i);
-  for (uint32_t kernel = 0; kernel < c->kernel_count; ++kernel) {
-    for (uint32_t variant = 0; variant < c->variant_count; ++variant) {
-      why_object(c, kernel, variant);
-    }
-  }
+  if (c->objects != NULL) why_host(c);
+  if (c->cuda_objects != NULL) why_cuda(c);
 }
 
 static void summarize_layers(const tsr_compile *c) {
@@ -64,8 +78,8 @@ static void summarize_layers(const tsr_compile *c) {
   for (uint32_t i = 0; i < c->plan->layer_count; ++i) {
     const tsr_packed_layer *layer = &c->layers[i].packed;
     dense += (uint64_t)layer->rows * layer->columns * 2;
-    packed += layer->stream.size;
-    reused += layer->reused;
+    packed += tsr_packed_bytes(layer);
+    reused += tsr_packed_is_reused(layer);
   }
   tsr_cli_note(c->cli, "%s (%u packed, %u reused): %s dense, %s packed",
                tsr_format_plural(c->plan->layer_count, "layer").text,
@@ -73,21 +87,54 @@ static void summarize_layers(const tsr_compile *c) {
                tsr_format_bytes(dense).text, tsr_format_bytes(packed).text);
 }
 
-static void summarize_kernels(const tsr_compile *c) {
+// Said where tiles do not fill fragments, or there are two copies.
+static void summarize_cuda_layers(const tsr_compile *c) {
+  uint64_t packed = 0, padding = 0;
+  for (uint32_t i = 0; i < c->plan->layer_count; ++i) {
+    const tsr_packed_part *part = &c->layers[i].packed.parts[TSR_TARGET_CUDA];
+    packed += part->stream.size;
+    padding += part->padding;
+  }
+  if (c->cuda_target_count == 0 || (c->variant_count == 0 && padding == 0)) {
+    return;
+  }
+  tsr_cli_note(c->cli, "for CUDA: %s packed, %s of them padding",
+               tsr_format_bytes(packed).text, tsr_format_bytes(padding).text);
+}
+
+static void summarize_kernels(const tsr_compile *c, uint32_t kernels,
+                              uint32_t targets, const char *noun,
+                              uint32_t cached) {
+  tsr_cli_note(c->cli, "%s for %s (%u compiled, %u cached)",
+               tsr_format_plural(kernels, "kernel").text,
+               tsr_format_plural(targets, noun).text,
+               kernels * targets - cached, cached);
+}
+
+static void summarize_objects(const tsr_compile *c) {
   uint32_t cached = 0, count = c->kernel_count * c->variant_count;
-  for (uint32_t i = 0; i < count; ++i) {
+  for (uint32_t i = 0; c->objects != NULL && i < count; ++i) {
     cached += c->objects[i].cache == TSR_CACHE_HIT;
   }
-  tsr_cli_note(c->cli, "%s for %s (%u compiled, %u cached)",
-               tsr_format_plural(c->kernel_count, "kernel").text,
-               tsr_format_plural(c->variant_count, "variant").text,
-               count - cached, cached);
+  if (c->objects != NULL) {
+    summarize_kernels(c, c->kernel_count, c->variant_count, "variant", cached);
+  }
+  cached = 0;
+  count = c->cuda_kernel_count * c->cuda_target_count;
+  for (uint32_t i = 0; c->cuda_objects != NULL && i < count; ++i) {
+    cached += c->cuda_objects[i].cache == TSR_CACHE_HIT;
+  }
+  if (c->cuda_objects != NULL) {
+    summarize_kernels(c, c->cuda_kernel_count, c->cuda_target_count,
+                      "CUDA target", cached);
+  }
 }
 
 void tsr_compile_summary(const tsr_compile *c) {
   if (c->emit != 0 || c->last < TSR_STAGE_PACK) return;
   if (c->why) say_why(c);
   summarize_layers(c);
-  if (c->objects != NULL) summarize_kernels(c);
+  summarize_cuda_layers(c);
+  summarize_objects(c);
   if (c->last == TSR_STAGE_BUNDLE) tsr_cli_note(c->cli, "wrote %s", c->output);
 }

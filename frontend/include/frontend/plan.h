@@ -123,7 +123,7 @@ typedef struct tsr_plan_layer {
 // A target of the plan. Host variants are instruction-set levels.
 typedef enum tsr_target_family {
   TSR_TARGET_HOST,
-  TSR_TARGET_CUDA,  // parsed and kept; compile says "not in this build"
+  TSR_TARGET_CUDA,
 } tsr_target_family;
 
 typedef struct tsr_plan_target {

@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""compile_cuda_test.py, arguments as compile_test.py's: bundles for CUDA
+targets, alone and beside the host's. Without ptxas on this machine nothing is
+assembled, and this says so."""
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+
+import compile_test as base
+from compile_test import (check, compile_plan, leftovers, lines, same,
+                          write_plan)
+from schema import complaints
+
+PLAN = """model "m";
+target {target};
+tokens 1, 129..;
+tile 64x64;
+weights synthetic seed 7;
+masks synthetic sparse24 60% zero 10% seed 3;
+layer "a" {{ weight synthetic 200x256; bias; }}
+layer "b.c" {{ weight synthetic 96x128; activation silu; {more} }}
+"""
+PTXAS = next((path for path in (os.environ.get("TESSERA_PTXAS"),
+                                shutil.which("ptxas"),
+                                "/usr/local/cuda/bin/ptxas")
+              if path and os.access(path, os.X_OK)), None)
+
+
+def write(name="plan.tess", target="cuda sm_80", more=""):
+    (base.folder / name).write_text(PLAN.format(target=target, more=more))
+
+
+def compile_cuda(*arguments, **options):
+    return compile_plan("--ptxas", "none", *arguments, **options)
+
+
+def manifest_of(bundle):
+    text = (base.folder / bundle / "manifest.json").read_text()
+    manifest = json.loads(text)
+    schema = (base.SOURCE / "docs/manifest.schema.json").read_text()
+    for complaint in complaints(manifest, json.loads(schema)):
+        check(False, complaint)
+    return manifest
+
+
+# ---- Contents ---------------------------------------------------------------
+
+def check_schedule(data, layer):
+    """The section is as long as its header says, its cuts cover all steps."""
+    section = layer["cuda"]["schedule"]
+    at, end = section["offset"], section["offset"] + section["size"]
+    steps, cuts, workers, segments = struct.unpack_from("<4I16x", data, at)
+    check(section["size"] == 32 + 8 * steps + 32 * cuts + 16 * workers +
+          32 * segments, "the schedule section's arithmetic")
+    check(steps == layer["cuda"]["steps"], "steps")
+    found = set()
+    for i in range(cuts):
+        cut = struct.unpack_from("<8I", data, at + 32 + 8 * steps + 32 * i)
+        found.add(cut[:2])
+        first = end - 32 * segments - 16 * workers + 16 * cut[2]
+        shares = [struct.unpack_from("<4I", data, first + 16 * w)
+                  for w in range(cut[3])]
+        check(shares[0][0] == 0 and shares[-1][1] == steps, "all steps")
+    check(found == {(n, mode) for n in (84, 108, 128, 132)
+                    for mode in (0, 1)}, f"classes of devices: {found}")
+
+
+def check_layer(data, manifest, layer):
+    cuda = layer["cuda"]
+    check("host" not in layer, "no host part")
+    check(layer["packed_bytes"] == cuda["stream"]["size"], "packed_bytes")
+    for name, alignment in (("stream", 4096), ("schedule", 64)):
+        check(cuda[name]["offset"] % alignment == 0, f"{name} is aligned")
+    check("bias" not in cuda or cuda["bias"]["size"] == 4 * layer["rows"],
+          "bias")
+    kernels = [manifest["cuda_kernels"][i] for i in cuda["kernels"]]
+    ranges = [tuple(kernel["tokens"]) for kernel in kernels]
+    check(ranges[0][0] == 1 and ranges[-1][1] == 2**32 - 1, f"{ranges}")
+    check(all(a[1] < b[0] for a, b in zip(ranges, ranges[1:])), f"{ranges}")
+    check_schedule(data, layer)
+
+
+def test_cuda_alone():
+    write()
+    done = compile_cuda("-o", "m.bundle")
+    check(lines(done, "for CUDA: "), f"padding is reported: {done.stderr}")
+    manifest = manifest_of("m.bundle")
+    check(manifest["kernels"] == [], "no host kernels")
+    check(" cuda-" in manifest["compiler"]["fingerprint"] and
+          " host-" not in manifest["compiler"]["fingerprint"], "fingerprint")
+    image, = manifest["images"]
+    check((image["family"], image["variant"], image["format"], image["rank"],
+           image["ptxas"]) == ("cuda", "sm_80", "ptx", 80, ""), f"{image}")
+    ptx = (base.folder / "m.bundle" / image["file"]).read_text()
+    entries = re.findall(r"\.visible \.entry (\w+)\(", ptx)
+    check(entries == [k["name"] for k in manifest["cuda_kernels"]],
+          "the module holds the kernels, in their order")
+    check("\n.target sm_80\n" in ptx and ptx.count(".version") == 1, "header")
+    data = (base.folder / "m.bundle/weights.bin").read_bytes()
+    for layer in manifest["layers"]:
+        check_layer(data, manifest, layer)
+
+
+def test_both():
+    """The host's part is what it is without CUDA."""
+    write(target="host generic")
+    compile_cuda("-o", "host.bundle")
+    write(target="host generic;\ntarget cuda sm_80, sm_90a")
+    compile_cuda("-o", "both.bundle")
+    host, both = manifest_of("host.bundle"), manifest_of("both.bundle")
+    check("cuda_kernels" not in host, "no CUDA without a target")
+    check(both["kernels"] == host["kernels"], "the host's kernels")
+    check(both["images"][0] == host["images"][0], "the host's image")
+    check([i["rank"] for i in both["images"][1:]] == [80, 91], "ranks")
+    check("host" in both["compiler"]["fingerprint"] and
+          "cuda" in both["compiler"]["fingerprint"], "both fingerprints")
+    for ours, alone in zip(both["layers"], host["layers"]):
+        for name in ("stream", "schedule"):
+            check(ours["host"][name]["hash"] == alone["host"][name]["hash"],
+                  f"the host's {name}")
+        check(ours["packed_bytes"] == alone["packed_bytes"], "packed_bytes")
+        check(ours["grid"]["hash"] == alone["grid"]["hash"], "grid")
+    bias = both["layers"][0]["cuda"]["bias"]
+    check(bias == both["layers"][0]["host"]["bias"], "one bias for both")
+    ptx = [(base.folder / "both.bundle" / image["file"]).read_text()
+           for image in both["images"][1:]]
+    check([re.sub(r"^\.(version|target) .*$", "", text, flags=re.M)
+           for text in ptx][0] ==
+          re.sub(r"^\.(version|target) .*$", "", ptx[1], flags=re.M),
+          "targets differ in .version and .target only")
+
+
+def test_same_bytes():
+    write(target="host generic;\ntarget cuda sm_80")
+    compile_cuda("-o", "one.bundle", "-j", "1", "--no-cache")
+    (base.folder / "deep/er").mkdir(parents=True)
+    compile_cuda("-o", "deep/er/two.bundle", "-j", "2")
+    check(same(base.folder / "one.bundle", base.folder / "deep/er/two.bundle"),
+          "-j, the folder and the cache change no byte")
+    done = compile_cuda("-o", "one.bundle", "--why")  # reuse, cached kernels
+    check(all("reused" in line for line in lines(done, "layer ")),
+          f"reused: {done.stderr}")
+    check(lines(done, "kernel tsr_decode") and
+          all("from the cache" in line for line in lines(done, "kernel ")),
+          f"cached: {done.stderr}")
+    check(same(base.folder / "one.bundle", base.folder / "deep/er/two.bundle"),
+          "reuse changes no byte")
+    compile_cuda("-o", "m.one", "--single-file")
+    done = compile_cuda("-o", "m.one", "--single-file", "--why")
+    check(all("reused" in line for line in lines(done, "layer ")),
+          "a single file serves the next compile")
+
+
+def test_reasons():
+    """A family more, or other workers, and layers are packed anew."""
+    write()
+    compile_cuda("-o", "m.bundle")
+    for change in ({"target": "cuda sm_80;\ntarget host generic"},
+                   {"more": "schedule { workers 7; }"}):
+        write(**change)
+        done = compile_cuda("-o", "copy.bundle")
+        shutil.rmtree(base.folder / "fresh.bundle", ignore_errors=True)
+        os.rename(base.folder / "copy.bundle", base.folder / "fresh.bundle")
+        shutil.copytree(base.folder / "m.bundle", base.folder / "copy.bundle")
+        done = compile_cuda("-o", "copy.bundle", "--why")
+        check(any(line.endswith("packed, changed: options")
+                  for line in lines(done, "layer ")), done.stderr)
+        check(same(base.folder / "copy.bundle", base.folder / "fresh.bundle"),
+              f"{change}: an incremental bundle differs from a fresh one")
+        shutil.rmtree(base.folder / "copy.bundle")
+    write(target="cuda sm_86")  # packed weights serve all CUDA targets
+    done = compile_cuda("-o", "m.bundle", "--why")
+    check(all("reused" in line for line in lines(done, "layer ")), done.stderr)
+
+
+# ---- Targets and emissions --------------------------------------------------
+
+def test_targets():
+    write_plan()
+    for name in ("sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100",
+                 "sm_120"):
+        compile_cuda("--stop-after=import", "--target", name)
+        write(target=f"cuda {name}")
+        compile_cuda("--stop-after=check")
+    write(target="cuda")
+    compile_cuda("-o", "m.bundle")
+    check([image["variant"] for image in manifest_of("m.bundle")["images"]] ==
+          ["sm_80", "sm_90a"], "what cuda without a list means")
+    done = compile_cuda("--target", "sm_81", expect=2)
+    check("did you mean" in done.stderr, done.stderr)
+
+
+def test_emissions():
+    write()
+    compile_cuda("--emit=ptx,ll,schedule", "-o", "out")
+    names = {str(p.relative_to(base.folder / "out"))
+             for p in (base.folder / "out").rglob("*.*")}
+    check({"sm_80/a.ptx", "sm_80/b_c.ptx", "schedule.txt"} <= names, f"{names}")
+    check(sum(name.endswith(".ll") for name in names) == 2 * 2, f"{names}")
+    ptx = (base.folder / "out/sm_80/b_c.ptx").read_text()
+    for text in ("// layer b.c\n", "// plan plan.tess:8\n",
+                 "// Y [N, 96] bf16 = silu(X [N, 128] W^T)\n",
+                 "decode, 108 multiprocessors", "prefill, tokens 129..",
+                 ".visible .entry tsr_decode_bf16_96x128_t64x64_"):
+        check(text in ptx, f"{text!r} in the layer's PTX")
+    check(".entry tsr_decode_bf16_200x256" not in ptx, "no other layer's code")
+    schedule = (base.folder / "out/schedule.txt").read_text()
+    check(schedule.startswith("layer a for cuda\nmatrix 200x256 tile 64x64 "),
+          schedule[:80])
+    compile_cuda("--save-temps", "temps", "-o", "m.bundle")
+    suffixes = {p.suffix for p in (base.folder / "temps").rglob("*.*")}
+    check(suffixes == {".ll", ".ptx"}, f"--save-temps keeps {suffixes}")
+    done = compile_cuda("--emit=asm", expect=1)
+    check("--emit=ptx" in done.stderr, done.stderr)
+    done = compile_cuda("--emit=ptx", "--target", "generic", expect=1)
+    check("host targets only" in done.stderr, done.stderr)
+    compile_cuda("--emit=cubin", expect=2)
+    done = compile_cuda("--emit=cubin", "-o", "out", expect=1)
+    check("needs ptxas" in done.stderr, done.stderr)
+
+
+# ---- The assembler ----------------------------------------------------------
+
+def write_program(name, text):
+    path = base.folder / name
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+    return path
+
+
+def test_assembler_fails():
+    write()
+    compile_cuda("-o", "m.bundle")
+    before = (base.folder / "m.bundle/manifest.json").read_bytes()
+    broken = write_program("broken", """case "$*" in
+*--version*) echo "Cuda compilation tools, release 13.0, V13.0.88";;
+*) echo "ptxas fatal : no such thing" >&2; exit 255;;
+esac
+""")
+    for program, text, code in ((broken, "no such thing", 3),
+                                ("/none", "/none", 1)):
+        done = compile_plan("-o", "m.bundle", "--ptxas", program, expect=code)
+        check(text in done.stderr, done.stderr)
+        done = compile_plan("-o", "m.bundle", expect=code,
+                            env={"TESSERA_PTXAS": str(program)})
+        check(text in done.stderr, done.stderr)
+        check((base.folder / "m.bundle/manifest.json").read_bytes() == before,
+              "the old bundle is spared")
+        check(leftovers() == [], f"{leftovers()} are left")
+    compile_plan("-o", "new.bundle", "--ptxas", broken, expect=3)
+    check(not (base.folder / "new.bundle").exists(), "nothing is left")
+
+
+def test_cubins():
+    if PTXAS is None:
+        print("SKIPPED: no ptxas here, so no cubin is made")
+        return
+    write()
+    done = compile_plan("-o", "m.bundle", "--ptxas", PTXAS)
+    manifest = manifest_of("m.bundle")
+    ptx, cubin = manifest["images"]
+    check((cubin["format"], cubin["variant"]) == ("cubin", "sm_80"), f"{cubin}")
+    check(re.fullmatch(r"\d+\.\d+\.\d+", cubin["ptxas"]), cubin["ptxas"])
+    check([row["kernel"] for row in cubin["resources"]] ==
+          list(range(len(manifest["cuda_kernels"]))), "resources of all")
+    for row in cubin["resources"]:
+        check(0 < row["registers"] <= 255 and row["blocks"] >= 1 and
+              row["spill_loads"] == 0, f"{row}")
+    data = (base.folder / "m.bundle" / cubin["file"]).read_bytes()
+    check(data[:4] == b"\x7fELF", "a cubin is an ELF file")
+    compile_plan("-o", "again.bundle", "--ptxas", PTXAS, "--no-cache")
+    check(same(base.folder / "m.bundle", base.folder / "again.bundle"),
+          "cubins are reproducible")
+    compile_plan("--emit=cubin", "-o", "out", "--ptxas", PTXAS)
+    check((base.folder / "out/sm_80/kernels.cubin").read_bytes() == data,
+          "--emit=cubin")
+
+
+if __name__ == "__main__":
+    base.main(globals())

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// tesserac compile: each CUDA target's kernels into one module, and where there
+// is ptxas that into a cubin. All in memory: what may stop the compile (gates)
+// comes between this and the first byte that is written.
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "common/interrupt.h"
+#include "tesserac/compile.h"
+
+static bool wants_cubins(const tsr_compile *c) {
+  return c->ptxas.size != 0 &&
+         (c->emit == 0 || (c->emit & TSR_EMISSION_CUBIN) != 0);
+}
+
+static tsr_status find_ptxas(tsr_compile *c, tsr_error *error) {
+  bool is_asked = (c->emit & TSR_EMISSION_CUBIN) != 0;
+  if (c->emit != 0 && !is_asked) return TSR_OK;
+  tsr_status status =
+      tsr_ptxas_find(tsr_cli_string(c->cli, "ptxas"), &c->ptxas, error);
+  if (status == TSR_OK && c->ptxas.size == 0 && is_asked) {
+    return tsr_error_set(error, TSR_NOT_FOUND,
+                         "--emit=cubin needs ptxas: name it with --ptxas or "
+                         "TESSERA_PTXAS");
+  }
+  if (status != TSR_OK || c->ptxas.size == 0) return status;
+  status = tsr_ptxas_version(c->ptxas.data, &c->ptxas_version, error);
+  if (status == TSR_OK && c->verbose) {
+    tsr_cli_note(c->cli, "ptxas %s: %s", tsr_buffer_text(&c->ptxas_version),
+                 c->ptxas.data);
+  }
+  return status;
+}
+
+static tsr_status join(const tsr_compile *c, uint32_t target, tsr_buffer *out,
+                       tsr_error *error) {
+  tsr_object *texts = tsr_calloc(c->cuda_kernel_count, sizeof(*texts));
+  if (texts == NULL) return tsr_error_out_of_memory(error);
+  for (uint32_t i = 0; i < c->cuda_kernel_count; ++i) {
+    const tsr_buffer *ptx = &tsr_compile_cuda_object(c, i, target)->emitted.ptx;
+    texts[i] = (tsr_object){c->cuda_kernels[i].name, ptx->data, ptx->size};
+  }
+  tsr_status status = tsr_cuda_join(c->cuda_targets[target], NULL, texts,
+                                    c->cuda_kernel_count, out, error);
+  tsr_free(texts);
+  return status;
+}
+
+static tsr_status make_cubin(const tsr_compile *c, uint32_t target,
+                             tsr_cuda_resources *resources, tsr_error *error) {
+  tsr_cuda_module *module = &c->cuda_modules[target];
+  const char *name = c->cuda_targets[target]->name;
+  uint64_t start = tsr_trace_now(c->trace);
+  tsr_status status = tsr_ptxas_assemble(c->ptxas.data, name, &module->ptx,
+                                         c->cuda_kernels, c->cuda_kernel_count,
+                                         &module->cubin, resources, error);
+  tsr_trace_add(c->trace, "ptxas", name, start);
+  if (status != TSR_OK) tsr_error_prefix(error, "%s", name);
+  return status;
+}
+
+typedef struct assembly {
+  tsr_compile *c;
+  tsr_progress *progress;
+} assembly;
+
+// Task |index|: one target.
+static tsr_status assemble(void *context, uint32_t worker, uint64_t index,
+                           tsr_error *error) {
+  (void)worker;
+  const assembly *a = context;
+  const tsr_compile *c = a->c;
+  uint32_t target = (uint32_t)index, count = c->cuda_kernel_count;
+  if (tsr_interrupted())
+    return tsr_error_set(error, TSR_CANCELLED, "interrupted");
+  tsr_cuda_resources *resources = tsr_calloc(count, sizeof(*resources));
+  if (resources == NULL) return tsr_error_out_of_memory(error);
+  tsr_status status = join(c, target, &c->cuda_modules[target].ptx, error);
+  if (status == TSR_OK && wants_cubins(c)) {
+    status = make_cubin(c, target, resources, error);
+  }
+  for (uint32_t i = 0; status == TSR_OK && i < count; ++i) {
+    tsr_cuda_occupancy(&c->cuda_kernels[i], c->cuda_targets[target],
+                       &resources[i]);
+    tsr_compile_cuda_object(c, i, target)->resources = resources[i];
+  }
+  tsr_free(resources);
+  tsr_progress_step(a->progress, 0, c->cuda_targets[target]->name);
+  return status;
+}
+
+tsr_status tsr_compile_assemble(tsr_compile *c, tsr_error *error) {
+  uint32_t count = c->cuda_target_count;
+  if (count == 0) return TSR_OK;
+  tsr_status status = find_ptxas(c, error);
+  if (status != TSR_OK) return status;
+  c->cuda_modules = tsr_calloc(count, sizeof(*c->cuda_modules));
+  if (c->cuda_modules == NULL) return tsr_error_out_of_memory(error);
+  assembly a = {.c = c};
+  if (wants_cubins(c)) {
+    a.progress =
+        tsr_progress_begin(c->cli, "assembling", "CUDA targets", count, 0);
+  }
+  status = tsr_parallel_for(c->threads, count, assemble, &a, error);
+  tsr_progress_end(a.progress);
+  return status;
+}
