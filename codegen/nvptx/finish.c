@@ -6,11 +6,15 @@
 // another: which one is last changes neither the order of additions nor a bit.
 #include "finish.h"
 
-#include <string.h>
+#include <stdio.h>
+
+#include "walk.h"
 
 enum {
   TOKEN_BYTES = NV_FINISH_STRIDE * 4,
-  ROW_BYTES = 4,  // of fp32 sums
+  ROW_BYTES = 4,   // of fp32 sums
+  SLOT_BATCH = 8,  // slots read at once: a layer of 4096 rows in tiles of 128
+                   // has 5 or 6 of a panel on 108 to 132 multiprocessors
 };
 
 // How a team of warps (those of one row group and token slice) divides items:
@@ -45,16 +49,6 @@ static void sync_team(nv_kernel *k) {
   }
   LLVMValueRef lanes = cg_i32(&k->e, UINT32_MAX);
   (void)cg_intrinsic(&k->e, "llvm.nvvm.bar.warp.sync", NULL, &lanes, 1);
-}
-
-// PTX that reads or changes global memory at |address|.
-static LLVMValueRef assembly(nv_kernel *k, LLVMTypeRef result, const char *text,
-                             const char *constraints, LLVMValueRef address) {
-  LLVMTypeRef type = LLVMFunctionType(result, &k->global, 1, 0);
-  LLVMValueRef callee =
-      LLVMGetInlineAsm(type, text, strlen(text), constraints,
-                       strlen(constraints), 1, 0, LLVMInlineAsmDialectATT, 0);
-  return LLVMBuildCall2(k->e.builder, type, callee, &address, 1, "");
 }
 
 static LLVMValueRef less(nv_kernel *k, LLVMValueRef a, LLVMValueRef b) {
@@ -310,11 +304,11 @@ static void emit_tiles(finish *f) {
 
 // ---- Split panels ----
 
-// A workspace that nobody initialised must not be believed.
-static void check_magic(finish *f) {
-  nv_kernel *k = f->k;
+// A workspace that nobody initialised must not be believed. |magic| is loaded
+// before the counter is touched and looked at after: both are under way at
+// once, and what was counted in such a workspace means nothing.
+static void check_magic(nv_kernel *k, LLVMValueRef magic) {
   cg_emit *e = &k->e;
-  LLVMValueRef magic = cg_load(e, e->i32, k->workspace, 4, "magic");
   LLVMValueRef is_wrong =
       LLVMBuildICmp(e->builder, LLVMIntNE, magic,
                     cg_i32(e, TSR_NVIDIA_WORKSPACE_MAGIC), "is_wrong");
@@ -329,15 +323,18 @@ static void count_block(finish *f, LLVMValueRef flag) {
   nv_kernel *k = f->k;
   cg_emit *e = &k->e;
   LLVMBuilderRef b = e->builder;
-  check_magic(f);
+  LLVMValueRef magic =
+      nv_assembly(k, e->i32, "ld.relaxed.gpu.global.u32 $0, [$1];",
+                  "=r,l,~{memory}", &k->workspace, 1);
   LLVMValueRef index = cg_add(e, cg_mul(e, k->token_tile, k->reduction_count),
                               f->segment->reduction);
   LLVMValueRef at = cg_at(e, k->workspace, TSR_NVIDIA_WORKSPACE_COUNTERS);
   at = cg_at_index(e, at, cg_widen(e, index), 4);
-  // atomicrmw would be relaxed, with fences that are here already.
+  // atomicrmw would be relaxed.
   LLVMValueRef before =
-      assembly(k, e->i32, "atom.acq_rel.gpu.global.add.u32 $0, [$1], 1;",
-               "=r,l,~{memory}", at);
+      nv_assembly(k, e->i32, "atom.acq_rel.gpu.global.add.u32 $0, [$1], 1;",
+                  "=r,l,~{memory}", &at, 1);
+  check_magic(k, magic);
   LLVMValueRef last = cg_sub(e, f->segment->partial_count, cg_i32(e, 1));
   LLVMValueRef is_last = LLVMBuildICmp(b, LLVMIntEQ, before, last, "is_last");
   cg_store(e, LLVMBuildZExt(b, is_last, e->i32, ""), flag, 4);
@@ -367,56 +364,81 @@ static LLVMValueRef arrive(finish *f) {
   return LLVMBuildICmp(b, LLVMIntNE, value, cg_i32(e, 0), "is_last_block");
 }
 
-// Sums of other blocks: past this multiprocessor's L1, which may be stale.
-static void load_partial(finish *f, LLVMValueRef at, LLVMValueRef *out) {
+// Slot |slot| of those from |at| on, if below |left|, else -0, which changes no
+// sum. Other blocks wrote it: past this multiprocessor's L1, which may be
+// stale.
+static void load_partial(finish *f, LLVMValueRef at, LLVMValueRef left,
+                         uint32_t slot, LLVMValueRef *out) {
   nv_kernel *k = f->k;
-  cg_emit *e = &k->e;
-  LLVMTypeRef types[NV_ITEM_ROWS] = {e->f32, e->f32, e->f32, e->f32};
+  LLVMTypeRef types[NV_ITEM_ROWS] = {k->e.f32, k->e.f32, k->e.f32, k->e.f32};
   uint32_t rows = f->outlet.rows;
-  LLVMTypeRef type = LLVMStructTypeInContext(e->context, types, rows, 0);
-  LLVMValueRef values =
-      rows == 4
-          ? assembly(k, type,
-                     "ld.relaxed.gpu.global.v4.f32 {$0, $1, $2, $3}, [$4];",
-                     "=f,=f,=f,=f,l,~{memory}", at)
-          : assembly(k, type, "ld.relaxed.gpu.global.v2.f32 {$0, $1}, [$2];",
-                     "=f,=f,l,~{memory}", at);
+  LLVMTypeRef type = LLVMStructTypeInContext(k->e.context, types, rows, 0);
+  LLVMValueRef arguments[] = {at, left};
+  unsigned long long offset = slot * slot_size(k);
+  char text[320];
+  (void)snprintf(text, sizeof(text),
+                 rows == 4
+                     ? "{ .reg .pred p; setp.gt.u32 p, $5, %u;\n\t"
+                       "mov.f32 $0, 0f80000000; mov.f32 $1, 0f80000000; "
+                       "mov.f32 $2, 0f80000000; mov.f32 $3, 0f80000000;\n\t"
+                       "@p ld.relaxed.gpu.global.v4.f32 {$0, $1, $2, $3}, "
+                       "[$4+%llu]; }"
+                     : "{ .reg .pred p; setp.gt.u32 p, $3, %u;\n\t"
+                       "mov.f32 $0, 0f80000000; mov.f32 $1, 0f80000000;\n\t"
+                       "@p ld.relaxed.gpu.global.v2.f32 {$0, $1}, [$2+%llu]; }",
+                 slot, offset);
+  LLVMValueRef values = nv_assembly(
+      k, type, text,
+      rows == 4 ? "=&f,=&f,=&f,=&f,l,r,~{memory}" : "=&f,=&f,l,r,~{memory}",
+      arguments, 2);
   for (uint32_t i = 0; i < rows; ++i) {
-    out[i] = LLVMBuildExtractValue(e->builder, values, i, "");
+    out[i] = LLVMBuildExtractValue(k->e.builder, values, i, "partial");
   }
 }
 
-// Adds slots 2 and on to the items' sums. Two slots, which most panels have,
-// are read before: all reads of a batch are under way at once.
-static void add_slots(finish *f, const LLVMValueRef *at, nv_item *items,
+// Adds SLOT_BATCH slots from |first| on to the items' |sums| (variables, one
+// after the other), in their order; all reads are under way at once.
+static void add_slots(finish *f, const LLVMValueRef *at, uint32_t count,
+                      LLVMValueRef first, LLVMValueRef *sums) {
+  nv_kernel *k = f->k;
+  cg_emit *e = &k->e;
+  uint32_t rows = f->outlet.rows;
+  LLVMValueRef parts[SLOT_BATCH][NV_ITEM_BATCH * NV_ITEM_ROWS];
+  LLVMValueRef left = cg_sub(e, f->segment->partial_count, first);
+  for (uint32_t s = 0; s < SLOT_BATCH; ++s) {
+    for (uint32_t i = 0; i < count; ++i) {
+      LLVMValueRef from =
+          cg_at_index(e, at[i], cg_widen(e, first), slot_size(k));
+      load_partial(f, from, left, s, &parts[s][i * rows]);
+    }
+  }
+  for (uint32_t i = 0; i < count * rows; ++i) {
+    LLVMValueRef sum = cg_load(e, e->f32, sums[i], 4, "");
+    for (uint32_t s = 0; s < SLOT_BATCH; ++s) {
+      sum = LLVMBuildFAdd(e->builder, sum, parts[s][i], "");
+    }
+    cg_store(e, sum, sums[i], 4);
+  }
+}
+
+static void sum_slots(finish *f, const LLVMValueRef *at, nv_item *items,
                       uint32_t count) {
   nv_kernel *k = f->k;
   cg_emit *e = &k->e;
   uint32_t rows = f->outlet.rows;
-  LLVMValueRef sums[NV_ITEM_BATCH][NV_ITEM_ROWS];
+  LLVMValueRef sums[NV_ITEM_BATCH * NV_ITEM_ROWS];
   for (uint32_t i = 0; i < count * rows; ++i) {
-    LLVMValueRef *sum = &sums[i / rows][i % rows];
-    *sum = cg_variable(e, e->f32, "slots");
-    cg_store(e, items[i / rows].sums[i % rows], *sum, 4);
+    sums[i] = cg_variable(e, e->f32, "slots");
+    cg_store(e, cg_f32(e, -0.0), sums[i], 4);
   }
-  LLVMValueRef more = cg_sub(e, f->segment->partial_count, cg_i32(e, 2));
+  LLVMValueRef rounds = divide_up(k, f->segment->partial_count, SLOT_BATCH);
   cg_loop loop;
-  cg_loop_begin(e, "finish.slots", cg_widen(e, more), &loop);
-  LLVMValueRef slot = cg_add(e, loop.index, cg_i64(e, 2));
-  LLVMValueRef parts[NV_ITEM_BATCH][NV_ITEM_ROWS];
-  for (uint32_t i = 0; i < count; ++i) {
-    load_partial(f, cg_at_index(e, at[i], slot, slot_size(k)), parts[i]);
-  }
-  for (uint32_t i = 0; i < count * rows; ++i) {
-    LLVMValueRef sum = sums[i / rows][i % rows];
-    LLVMValueRef old = cg_load(e, e->f32, sum, 4, "");
-    LLVMValueRef part = parts[i / rows][i % rows];
-    cg_store(e, LLVMBuildFAdd(e->builder, old, part, ""), sum, 4);
-  }
+  cg_loop_begin(e, "finish.slots", cg_widen(e, rounds), &loop);
+  LLVMValueRef first = cg_mul_constant(e, narrow(k, loop.index), SLOT_BATCH);
+  add_slots(f, at, count, first, sums);
   cg_loop_end(e, &loop);
   for (uint32_t i = 0; i < count * rows; ++i) {
-    items[i / rows].sums[i % rows] =
-        cg_load(e, e->f32, sums[i / rows][i % rows], 4, "");
+    items[i / rows].sums[i % rows] = cg_load(e, e->f32, sums[i], 4, "");
   }
 }
 
@@ -427,22 +449,14 @@ static void reduce_batch(finish *f, LLVMValueRef slot, LLVMValueRef tokens,
   cg_emit *e = &k->e;
   nv_item items[NV_ITEM_BATCH];
   LLVMValueRef at[NV_ITEM_BATCH];
-  LLVMValueRef second[NV_ITEM_BATCH][NV_ITEM_ROWS];
   LLVMValueRef last = cg_sub(e, tokens, cg_i32(e, 1));
   for (uint32_t i = 0; i < count; ++i) {
     LLVMValueRef token = cg_add(e, first, cg_i32(e, i * step));
     items[i].token = cg_add(e, k->token_first, token);
     items[i].is_inside = both(k, f->outlet.is_row, less(k, token, tokens));
     at[i] = slot_token(f, slot, cg_minimum(e, token, last));
-    load_partial(f, at[i], items[i].sums);
-    load_partial(f, cg_at(e, at[i], slot_size(k)), second[i]);
   }
-  for (uint32_t i = 0; i < count * f->outlet.rows; ++i) {
-    LLVMValueRef *sum = &items[i / f->outlet.rows].sums[i % f->outlet.rows];
-    LLVMValueRef part = second[i / f->outlet.rows][i % f->outlet.rows];
-    *sum = LLVMBuildFAdd(e->builder, *sum, part, "");
-  }
-  add_slots(f, at, items, count);
+  sum_slots(f, at, items, count);
   nv_emit_epilogue(k, &f->outlet, items, count);
 }
 
@@ -455,6 +469,8 @@ static void reduce(finish *f) {
   uint32_t step = f->tokens * slices;
   uint32_t block_tokens = k->kernel->block_tokens;
   uint32_t batch = batch_of((block_tokens + step - 1) / step);
+  // As many registers for gated activations, whose items have 4 rows.
+  if (batch * f->outlet.rows > 2 * NV_ITEM_BATCH) batch /= 2;
   LLVMValueRef tokens = cg_minimum(e, f->left, cg_i32(e, block_tokens));
   LLVMValueRef slice = cg_add(
       e, cg_mul_constant(e, k->token_slice, k->geometry.k_slices), k->k_slice);

@@ -261,7 +261,13 @@ static void test_special(device *dev, tsr_activation activation) {
 
 // ---- Order of sums ---------------------------------------------------------
 
-enum { ORDER_ROWS = 16, ORDER_STEPS = 3, ORDER_COLUMNS = 64 * ORDER_STEPS };
+// More slots than are read at once, as many slices as a block has at most.
+enum {
+  ORDER_ROWS = 16,
+  ORDER_STEPS = 11,
+  ORDER_COLUMNS = 64 * ORDER_STEPS,
+  SLICES = 8,
+};
 
 typedef struct order {
   uint8_t stream[ORDER_ROWS * ORDER_COLUMNS * 2];
@@ -315,7 +321,7 @@ static void check_order(device *dev, const job *j, float expected) {
   for (uint32_t r = 0; r < ORDER_ROWS; ++r) CHECK(y[r] == expected);
 }
 
-// One block: three k-slices have a step each.
+// One block: each k-slice has a step, some another one of zeros.
 static void test_slices(device *dev, const order *o, float expected) {
   float y[ORDER_ROWS];
   tsr_nvidia_worker worker = {.step_end = ORDER_STEPS, .segment_end = 1};
@@ -347,7 +353,7 @@ static job split_job(const order *o, float *y, tsr_nvidia_worker *workers,
   return j;
 }
 
-// Three blocks, of which any may be the last.
+// A block for each step, of which any may be the last.
 static void test_slots(device *dev, const order *o, float expected) {
   float y[ORDER_ROWS];
   tsr_nvidia_worker workers[ORDER_STEPS];
@@ -363,22 +369,37 @@ static void test_slots(device *dev, const order *o, float expected) {
   }
 }
 
+// The sum of |values| in fp32, each of |step| after the one before.
+static float chain(const float *values, int first, int step) {
+  float sum = values[first];
+  for (int i = 1; i < ORDER_STEPS; ++i) sum += values[first + i * step];
+  return sum;
+}
+
 // In fp32, (2^24 + 1) - 2^24 is 0, and (2^24 - 2^24) + 1 is 1.
 static void test_order(device *dev) {
-  static const float values[][ORDER_STEPS + 1] = {
-      {0x1p24f, 1.0f, -0x1p24f, 0.0f},
-      {0x1p24f, -0x1p24f, 1.0f, 1.0f},
-      {1.0f, 0x1p24f, -0x1p24f, 0.0f}};
+  static const float choice[] = {0x1p24f, -0x1p24f, 1.0f, 3.0f, -7.0f, 0x1p20f};
   static order o;
-  for (uint32_t i = 0; i < 3; ++i) {
-    make_order(values[i], &o);
-    test_slices(dev, &o, values[i][ORDER_STEPS]);
-    test_slots(dev, &o, values[i][ORDER_STEPS]);
+  uint32_t telling = 0;
+  uint64_t state = 1;
+  for (uint32_t n = 0; n < 4; ++n) {
+    float values[ORDER_STEPS];
+    for (uint32_t i = 0; i < ORDER_STEPS; ++i) {
+      values[i] = choice[random_next(&state) % 6];
+    }
+    float sum = chain(values, 0, 1);
+    telling += sum != chain(values, ORDER_STEPS - 1, -1);
+    make_order(values, &o);
+    test_slots(dev, &o, sum);
+    for (uint32_t i = SLICES; i < ORDER_STEPS; ++i) values[i] = 0.0f;
+    make_order(values, &o);
+    test_slices(dev, &o, chain(values, 0, 1));
   }
+  CHECK(telling != 0);
 }
 
 static void test_magic(device *dev) {
-  static const float values[ORDER_STEPS] = {1.0f, 2.0f, 3.0f};
+  static const float values[ORDER_STEPS] = {1.0f};
   static order o;
   float y[ORDER_ROWS] = {0};
   tsr_nvidia_worker workers[ORDER_STEPS];
