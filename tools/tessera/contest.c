@@ -16,6 +16,7 @@
 enum {
   COPY_LIMIT = 4096,
   COPY_SIZE = 256 << 20,  // bytes, more than any cache of a device
+  PIECE_SIZE = 4 << 20,
   ROUND_CALLS_MAX = 64,
   ROUNDS_MIN = 5,
   PARTY_LIMIT = 4,
@@ -44,7 +45,7 @@ struct party {
   // CUDA: |row| runs, or copies from |source| to |target|, between two events.
   tessera_timer *timer;
   uint32_t row;
-  tsr_device_buffer source, target;
+  void *source, *target;  // owned, the device's, COPY_SIZE bytes
 
   // The peer.
   const tsr_peer *peer;
@@ -57,8 +58,10 @@ struct party {
 static void party_fini(party *p) {
   tessera_timer_destroy(p->timer);
   tsr_launch_fini(&p->launch);
-  tsr_device_buffer_fini(&p->source);
-  tsr_device_buffer_fini(&p->target);
+  if (p->session != NULL) {
+    tessera_device_free(p->session->device, p->source);
+    tessera_device_free(p->session->device, p->target);
+  }
   for (uint32_t i = 0; p->programs != NULL && i < p->copies; ++i) {
     tessera_program_destroy(p->programs[i]);
   }
@@ -257,31 +260,49 @@ static tsr_status run_read(party *p, double *out_seconds, tsr_error *error) {
 
 // The same on a CUDA device, which reads and writes what it copies.
 static tessera_status enqueue_copy(party *p, tessera_error *failure) {
-  return tessera_device_copy(p->session->device, p->target.memory,
-                             p->source.memory, p->source.size, NULL, failure);
+  return tessera_device_copy(p->session->device, p->target, p->source,
+                             COPY_SIZE, NULL, failure);
 }
 
 static tsr_status run_copy(party *p, double *out_seconds, tsr_error *error) {
   tsr_status status = time_row(p, enqueue_copy, out_seconds, error);
-  *out_seconds /= 2.0 * (double)p->source.size;
+  *out_seconds /= 2.0 * COPY_SIZE;
+  return status;
+}
+
+// Memory that holds something: what was never written may cost less to read.
+static tessera_status fill_source(party *p, uint8_t *piece,
+                                  tessera_error *failure) {
+  uint64_t state = 1;
+  tessera_status status = TESSERA_OK;
+  for (size_t i = 0; i < PIECE_SIZE; i += sizeof(state)) {
+    uint64_t word = tsr_random_next(&state);
+    memcpy(piece + i, &word, sizeof(word));
+  }
+  for (size_t i = 0; status == TESSERA_OK && i < COPY_SIZE; i += PIECE_SIZE) {
+    status = tessera_device_write(p->session->device, (uint8_t *)p->source + i,
+                                  piece, PIECE_SIZE, NULL, failure);
+  }
   return status;
 }
 
 static tsr_status init_copy(party *p, const tsr_session *session,
                             tsr_error *error) {
+  tessera_error failure = {0};
   p->run = run_copy;
   p->session = session;
-  tsr_status status =
-      tsr_device_buffer_init(session, NULL, COPY_SIZE, &p->source, error);
-  if (status == TSR_OK) {
-    memset(p->source.host, 1, p->source.size);
-    status = tsr_device_buffer_upload(&p->source, error);
+  uint8_t *piece = tsr_malloc(PIECE_SIZE);
+  if (piece == NULL) return tsr_error_out_of_memory(error);
+  tessera_status status =
+      tessera_device_allocate(session->device, COPY_SIZE, &p->source, &failure);
+  if (status == TESSERA_OK) {
+    status = tessera_device_allocate(session->device, COPY_SIZE, &p->target,
+                                     &failure);
   }
-  if (status == TSR_OK) {
-    status =
-        tsr_device_buffer_init(session, NULL, COPY_SIZE, &p->target, error);
-  }
-  return status == TSR_OK ? init_row(p, error) : status;
+  if (status == TESSERA_OK) status = fill_source(p, piece, &failure);
+  tsr_free(piece);
+  return status == TESSERA_OK ? init_row(p, error)
+                              : tsr_session_status(status, &failure, error);
 }
 
 // ---- Rounds ----------------------------------------------------------------
