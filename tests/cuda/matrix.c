@@ -73,9 +73,12 @@ static void make_shape(const pairs_row *row, tsr_kernel_spec *spec) {
   uint32_t tile_count = tile_counts[row->at[DIM_TILES]];
   uint32_t panel_count = panels[row->at[DIM_PANELS]];
   spec->tile = tiles[row->at[DIM_TILE]];
-  // Large tiles are many steps already.
+  // Large tiles are many steps already; small ones are few, and a worker should
+  // have several panels, of which it shares the first and the last.
   if (spec->tile.columns >= 512 && tile_count > 2) tile_count = 2;
+  if (spec->tile.columns <= 64 && tile_count > 2) tile_count = 23;
   if (spec->tile.rows >= 256 && panel_count > 2) panel_count = 2;
+  if (spec->tile.rows <= 32 && panel_count > 2) panel_count = 12;
   spec->rows = (panel_count - 1) * spec->tile.rows +
                edge(spec->tile.rows, row->at[DIM_M_EDGE]);
   spec->columns = (tile_count - 1) * spec->tile.columns +

@@ -21,6 +21,7 @@
 
 enum {
   SAMPLE_LIMIT = 400,
+  FAILURES = 8,  // after which a run ends
   LAUNCHES = 10,
   // Of which large cases get fewer, by what one launch costs, but three at
   // least: late, early and by chance.
@@ -94,6 +95,10 @@ static void run_range(device *dev, bool full, uint64_t first, uint64_t count,
     double start = now();
     CHECK(run_case(dev, &row, i));
     if (is_timed) printf("case %" PRIu64 ": %.3f s\n", i, now() - start);
+    if (test_failures >= FAILURES) {
+      fprintf(stderr, "that is enough; the cases behind %" PRIu64 " wait\n", i);
+      break;
+    }
   }
 }
 
