@@ -35,6 +35,8 @@ static const char *const target_names[] = {
     "native",  "aarch64",   "sm_80",     "sm_86",     "sm_89",
     "sm_90",   "sm_90a",    "sm_100",    "sm_120",    NULL};
 
+static const char *const report_forms[] = {"text", "json", NULL};
+
 static const tsr_option options[] = {
     {.name = "output",
      .letters = "o",
@@ -97,6 +99,31 @@ static const tsr_option options[] = {
      .value = "PROGRAM",
      .help = "assemble cubins with PROGRAM, or with none (default: "
              "$TESSERA_PTXAS, ptxas where it is found)"},
+    {.name = "explain",
+     .type = TSR_OPTION_CHOICE,
+     .value = "FORM",
+     .implied = "text",
+     .choices = report_forms,
+     .help = "say for each layer and token count which CUDA strategy was "
+             "chosen, and what the others would cost"},
+    {.name = "resources",
+     .type = TSR_OPTION_CHOICE,
+     .value = "FORM",
+     .implied = "text",
+     .choices = report_forms,
+     .help = "say what each CUDA kernel takes: registers, spills, shared "
+             "memory, blocks per multiprocessor and what limits them"},
+    {.name = "max-spill",
+     .type = TSR_OPTION_UINT,
+     .value = "BYTES",
+     .help = "fail when a CUDA kernel spills more; needs ptxas",
+     .minimum = 0,
+     .maximum = 4294967295.0},
+    {.name = "min-occupancy",
+     .type = TSR_OPTION_STRING,
+     .value = "BLOCKS|PERCENT%",
+     .help = "fail when a multiprocessor holds fewer blocks of a CUDA kernel, "
+             "or fewer threads; needs ptxas"},
     {.name = "save-temps",
      .type = TSR_OPTION_DIRECTORY,
      .value = "DIR",
@@ -120,6 +147,11 @@ static const tsr_example examples[] = {
      "read the code of every kernel"},
     {"tesserac compile model.tess --emit=ptx -o out --target sm_80",
      "read the PTX of every layer"},
+    {"tesserac compile model.tess --explain --stop-after=schedule",
+     "see which CUDA kernels would be chosen, and what they are predicted to "
+     "take"},
+    {"tesserac compile model.tess --resources --max-spill=0",
+     "see registers and occupancy, and fail where registers spill"},
     {"tesserac compile model.tess --why",
      "see what an incremental compile did again, and why"},
     {0}};
@@ -156,10 +188,34 @@ static tsr_stage stage_of(const char *name) {
   return (tsr_stage)stage;
 }
 
+// Reports and gates raise the last stage of --emit to the one that they need.
+static int read_reports(tsr_compile *c) {
+  static const struct {
+    const char *name;
+    tsr_stage stage;
+  } needs[] = {{"explain", TSR_STAGE_SCHEDULE},
+               {"resources", TSR_STAGE_CODEGEN},
+               {"max-spill", TSR_STAGE_CODEGEN},
+               {"min-occupancy", TSR_STAGE_CODEGEN}};
+  const char *stop = tsr_cli_string(c->cli, "stop-after");
+  for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); ++i) {
+    if (!tsr_cli_given(c->cli, needs[i].name)) continue;
+    if (stop != NULL && stage_of(stop) < needs[i].stage) {
+      return tsr_cli_usage_error(c->cli,
+                                 "--%s needs the stage %s, which "
+                                 "--stop-after=%s leaves out",
+                                 needs[i].name, stage_names[needs[i].stage],
+                                 stop);
+    }
+    if (c->last < needs[i].stage) c->last = needs[i].stage;
+  }
+  return tsr_compile_check_reports(c);
+}
+
 static int read_stages(tsr_compile *c) {
   c->last = choose_emissions(c);
   const char *stop = tsr_cli_string(c->cli, "stop-after");
-  if (stop == NULL) return TSR_EXIT_OK;
+  if (stop == NULL) return read_reports(c);
   tsr_stage wanted = stage_of(stop);
   if (c->emit != 0 && wanted < c->last) {
     return tsr_cli_usage_error(c->cli,
@@ -168,7 +224,7 @@ static int read_stages(tsr_compile *c) {
                                stage_names[c->last], stop);
   }
   c->last = wanted;
-  return TSR_EXIT_OK;
+  return read_reports(c);
 }
 
 static int read_output(tsr_compile *c, tsr_error *error) {
@@ -241,7 +297,9 @@ static const struct stage_row {
     {TSR_STAGE_PARSE, "front", tsr_compile_front},
     {TSR_STAGE_IMPORT, "layers", tsr_compile_layers},
     {TSR_STAGE_CODEGEN, "kernels", tsr_compile_kernels},
+    {TSR_STAGE_SCHEDULE, "explain", tsr_compile_explain},
     {TSR_STAGE_CODEGEN, "assemble", tsr_compile_assemble},
+    {TSR_STAGE_CODEGEN, "resources", tsr_compile_resources},
     {TSR_STAGE_BUNDLE, "bundle", tsr_compile_bundle},
     {TSR_STAGE_PARSE, "emit", tsr_compile_emit},
     {TSR_STAGE_PARSE, "depfile", tsr_compile_depfile},

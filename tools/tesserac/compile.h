@@ -146,6 +146,14 @@ TSR_MUST_USE tsr_status tsr_compile_kernels(tsr_compile *c, tsr_error *error);
 // Joins each CUDA target's kernels and, where there is ptxas, assembles them:
 // after it resources are known and nothing is written yet.
 TSR_MUST_USE tsr_status tsr_compile_assemble(tsr_compile *c, tsr_error *error);
+// --explain, --resources: on standard output. The second also holds the gates
+// --max-spill and --min-occupancy against the kernels.
+TSR_MUST_USE tsr_status tsr_compile_explain(tsr_compile *c, tsr_error *error);
+TSR_MUST_USE tsr_status tsr_compile_resources(tsr_compile *c, tsr_error *error);
+// Whether --resources or a gate asks for what only ptxas knows.
+bool tsr_compile_wants_resources(const tsr_compile *c);
+// The command line of these four: 0, or a usage error's exit code.
+int tsr_compile_check_reports(const tsr_compile *c);
 // Writes the images below |root| and describes them in |bundle|.
 TSR_MUST_USE tsr_status tsr_compile_images(const tsr_compile *c,
                                            const char *root, tsr_bundle *bundle,

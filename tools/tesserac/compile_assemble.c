@@ -11,12 +11,14 @@
 
 static bool wants_cubins(const tsr_compile *c) {
   return c->ptxas.size != 0 &&
-         (c->emit == 0 || (c->emit & TSR_EMISSION_CUBIN) != 0);
+         (c->emit == 0 || (c->emit & TSR_EMISSION_CUBIN) != 0 ||
+          tsr_compile_wants_resources(c));
 }
 
 static tsr_status find_ptxas(tsr_compile *c, tsr_error *error) {
   bool is_asked = (c->emit & TSR_EMISSION_CUBIN) != 0;
-  if (c->emit != 0 && !is_asked) return TSR_OK;
+  bool is_needed = is_asked || tsr_compile_wants_resources(c);
+  if (c->emit != 0 && !is_needed) return TSR_OK;
   tsr_status status =
       tsr_ptxas_find(tsr_cli_string(c->cli, "ptxas"), &c->ptxas, error);
   if (status == TSR_OK && c->ptxas.size == 0 && is_asked) {
