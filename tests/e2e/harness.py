@@ -152,10 +152,17 @@ ACTIVATIONS = {
 }
 
 
+def cuda_operations(columns):
+    """docs/numerics.md, CUDA, for the emulated driver. A panel has no more
+    segments than steps of 64 columns."""
+    return -(-columns // 16) + 8 + -(-columns // 64) + 3
+
+
 def expect(x, weights, weight_type, output_type, activation="none", bias=None,
-           residual=None):
+           residual=None, operations=None):
     """Y and the largest error that fp32 arithmetic on rounded weights may make.
-    All float64; |weights| already masked."""
+    All float64; |weights| already masked; |operations|: one behind the other,
+    if not the host's."""
     w = round_to(weights, weight_type)
     v = x @ w.T
     magnitude = abs(x) @ abs(w).T
@@ -164,7 +171,8 @@ def expect(x, weights, weight_type, output_type, activation="none", bias=None,
         magnitude = magnitude + abs(bias)
     unit = 2.0 ** -24
     # docs/numerics.md; 12 is the largest number of segments in these tests.
-    operations = 2 * -(-w.shape[1] // 4) + 12 + 5
+    if operations is None:
+        operations = 2 * -(-w.shape[1] // 4) + 12 + 5
     error = magnitude * (operations * unit / (1 - operations * unit)) + 1e-35
     function = ACTIVATIONS[activation]
     if activation.endswith("glu") or activation.startswith("geglu"):
