@@ -52,6 +52,7 @@ bool device_restart(device *dev) {
 
 void device_close(device *dev) {
   forget_kernels(dev);
+  if (driver_is_emulated(&dev->d)) dev->d.tessera_emu_reset();
 }
 
 // ---- Kernels ---------------------------------------------------------------

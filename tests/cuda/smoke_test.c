@@ -46,7 +46,7 @@ static const smoke smokes[] = {
      true, true},
 };
 
-static bool run_smoke(device *dev, const smoke *s, uint64_t seed) {
+static bool make_layer(const smoke *s, uint64_t seed, layer *out) {
   layer_options options = {.spec = {.rows = s->rows,
                                     .columns = s->columns,
                                     .tile = {s->tile_rows, s->tile_columns},
@@ -59,14 +59,19 @@ static bool run_smoke(device *dev, const smoke *s, uint64_t seed) {
                            .workers = s->workers,
                            .split = true,
                            .seed = seed};
+  return layer_create(&options, out);
+}
+
+static bool run_smoke(device *dev, const smoke *s, uint64_t seed) {
   layer l;
   run_result result;
-  if (!layer_create(&options, &l)) return false;
+  if (!make_layer(s, seed, &l)) return false;
   run_options run = {.label = s->label,
                      .target = "sm_80",
                      .tokens = s->tokens,
                      .data_seed = seed,
-                     .launches = 3};
+                     .launches = 3,
+                     .is_hardware = strcmp(dev->emulated, "a100") == 0};
   bool ok = run_layer(dev, &l, &run, &result);
   printf("%-16s %s, error %.2f of its bound, %u blocks, %llu instructions\n",
          s->label, ok ? "ok" : "FAILED", result.worst, result.profile.blocks,
@@ -75,14 +80,74 @@ static bool run_smoke(device *dev, const smoke *s, uint64_t seed) {
   return ok;
 }
 
-int main(int argc, char **argv) {
-  device dev;
-  if (argc < 2 || !device_open(&dev, argv[1], "h100")) return 1;
-  for (uint32_t i = 0; i < sizeof(smokes) / sizeof(smokes[0]); ++i) {
-    bool wanted = argc == 2;
-    for (int a = 2; a < argc; ++a) wanted |= (uint32_t)atoi(argv[a]) == i;
-    if (wanted) CHECK(run_smoke(&dev, &smokes[i], 1 + i));
+// ---- That it can fail ------------------------------------------------------
+
+// What a defect of a kernel would look like, made by hand.
+typedef void (*sabotage)(layer *l);
+
+static void flip_weight(layer *l) {
+  l->stream[l->tables.stream_size / 2 + 1] ^= 0x80u;  // the sign of one
+}
+static void flip_metadata(layer *l) {
+  // A 2:4 layer: 0x4 (columns 0, 1), a third of all quads, becomes 0x8 (0, 2);
+  // other patterns change as well. All are ordered.
+  for (uint32_t i = 0; i < 64; ++i) {
+    if (l->stream[i] == 0x44) {
+      l->stream[i] = 0x48;
+      return;
+    }
   }
-  device_close(&dev);
+}
+static void shift_step(layer *l) {
+  l->tables.steps[1].code ^= 64u;  // columns of X
+}
+static void forget_step(layer *l) {
+  for (uint32_t i = 0; i < l->tables.worker_count; ++i) {
+    if (l->tables.workers[i].step_end > 1) --l->tables.workers[i].step_end;
+  }
+}
+// A fault, which a context does not survive; what comes next must run.
+static void forget_bias(layer *l) {
+  l->spec.has_bias = false;
+}
+
+static void check_can_fail(device *dev) {
+  static const struct {
+    uint32_t smoke;
+    sabotage sabotage;
+  } all[] = {{3, flip_weight},
+             {4, flip_metadata},
+             {3, shift_step},
+             {6, forget_step},
+             {0, forget_bias}};
+  for (uint32_t i = 0; i < sizeof(all) / sizeof(all[0]); ++i) {
+    layer l;
+    run_result result;
+    const smoke *s = &smokes[all[i].smoke];
+    CHECK(make_layer(s, 1, &l));
+    all[i].sabotage(&l);
+    run_options run = {.label = "this has to be found",
+                       .target = "sm_80",
+                       .tokens = s->tokens,
+                       .data_seed = 1};
+    CHECK(!run_layer(dev, &l, &run, &result));
+    layer_destroy(&l);
+  }
+}
+
+int main(int argc, char **argv) {
+  static const char *const devices[] = {"h100", "a100"};
+  device dev;
+  for (int d = 0; d < 2; ++d) {
+    if (argc < 2 || !device_open(&dev, argv[1], devices[d])) return 1;
+    printf("%s:\n", devices[d]);
+    for (uint32_t i = 0; i < sizeof(smokes) / sizeof(smokes[0]); ++i) {
+      bool wanted = argc == 2;
+      for (int a = 2; a < argc; ++a) wanted |= (uint32_t)atoi(argv[a]) == i;
+      if (wanted) CHECK(run_smoke(&dev, &smokes[i], 1 + i));
+    }
+    if (argc == 2 && d == 0) check_can_fail(&dev);
+    device_close(&dev);
+  }
   return test_finish();
 }
