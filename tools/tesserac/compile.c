@@ -295,6 +295,7 @@ static const struct stage_row {
   stage_function run;
 } stage_rows[] = {
     {TSR_STAGE_PARSE, "front", tsr_compile_front},
+    {TSR_STAGE_CODEGEN, "tools", tsr_compile_tools},
     {TSR_STAGE_IMPORT, "layers", tsr_compile_layers},
     {TSR_STAGE_CODEGEN, "kernels", tsr_compile_kernels},
     {TSR_STAGE_SCHEDULE, "explain", tsr_compile_explain},

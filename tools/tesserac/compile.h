@@ -143,6 +143,8 @@ TSR_MUST_USE tsr_status tsr_compile_front(tsr_compile *c, tsr_error *error);
 TSR_MUST_USE tsr_status tsr_compile_layers(tsr_compile *c, tsr_error *error);
 // Chooses the kernels of every layer, then compiles each for each variant.
 TSR_MUST_USE tsr_status tsr_compile_kernels(tsr_compile *c, tsr_error *error);
+// Finds ptxas, before the work that would be for nothing without it.
+TSR_MUST_USE tsr_status tsr_compile_tools(tsr_compile *c, tsr_error *error);
 // Joins each CUDA target's kernels and, where there is ptxas, assembles them:
 // after it resources are known and nothing is written yet.
 TSR_MUST_USE tsr_status tsr_compile_assemble(tsr_compile *c, tsr_error *error);
@@ -150,6 +152,10 @@ TSR_MUST_USE tsr_status tsr_compile_assemble(tsr_compile *c, tsr_error *error);
 // --max-spill and --min-occupancy against the kernels.
 TSR_MUST_USE tsr_status tsr_compile_explain(tsr_compile *c, tsr_error *error);
 TSR_MUST_USE tsr_status tsr_compile_resources(tsr_compile *c, tsr_error *error);
+// Whether what --resources and the gates ask for can be told: a gate that
+// cannot be checked does not pass.
+TSR_MUST_USE tsr_status tsr_compile_check_gates(const tsr_compile *c,
+                                                tsr_error *error);
 // Whether --resources or a gate asks for what only ptxas knows.
 bool tsr_compile_wants_resources(const tsr_compile *c);
 // The command line of these four: 0, or a usage error's exit code.

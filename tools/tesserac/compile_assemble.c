@@ -15,7 +15,8 @@ static bool wants_cubins(const tsr_compile *c) {
           tsr_compile_wants_resources(c));
 }
 
-static tsr_status find_ptxas(tsr_compile *c, tsr_error *error) {
+tsr_status tsr_compile_tools(tsr_compile *c, tsr_error *error) {
+  if (c->cuda_target_count == 0) return tsr_compile_check_gates(c, error);
   bool is_asked = (c->emit & TSR_EMISSION_CUBIN) != 0;
   bool is_needed = is_asked || tsr_compile_wants_resources(c);
   if (c->emit != 0 && !is_needed) return TSR_OK;
@@ -26,6 +27,7 @@ static tsr_status find_ptxas(tsr_compile *c, tsr_error *error) {
                          "--emit=cubin needs ptxas: name it with --ptxas or "
                          "TESSERA_PTXAS");
   }
+  if (status == TSR_OK) status = tsr_compile_check_gates(c, error);
   if (status != TSR_OK || c->ptxas.size == 0) return status;
   status = tsr_ptxas_version(c->ptxas.data, &c->ptxas_version, error);
   if (status == TSR_OK && c->verbose) {
@@ -95,8 +97,6 @@ static tsr_status assemble(void *context, uint32_t worker, uint64_t index,
 tsr_status tsr_compile_assemble(tsr_compile *c, tsr_error *error) {
   uint32_t count = c->cuda_target_count;
   if (count == 0) return TSR_OK;
-  tsr_status status = find_ptxas(c, error);
-  if (status != TSR_OK) return status;
   c->cuda_modules = tsr_calloc(count, sizeof(*c->cuda_modules));
   if (c->cuda_modules == NULL) return tsr_error_out_of_memory(error);
   assembly a = {.c = c};
@@ -104,7 +104,7 @@ tsr_status tsr_compile_assemble(tsr_compile *c, tsr_error *error) {
     a.progress =
         tsr_progress_begin(c->cli, "assembling", "CUDA targets", count, 0);
   }
-  status = tsr_parallel_for(c->threads, count, assemble, &a, error);
+  tsr_status status = tsr_parallel_for(c->threads, count, assemble, &a, error);
   tsr_progress_end(a.progress);
   return status;
 }

@@ -209,8 +209,7 @@ static tsr_status check_kernels(const tsr_compile *c, tsr_error *error) {
                        tsr_format_plural(count - 1, "kernel").text);
 }
 
-// A gate that cannot be checked does not pass.
-static tsr_status check_askable(const tsr_compile *c, tsr_error *error) {
+tsr_status tsr_compile_check_gates(const tsr_compile *c, tsr_error *error) {
   static const char *const names[] = {"max-spill", "min-occupancy",
                                       "resources"};
   for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
@@ -228,8 +227,7 @@ static tsr_status check_askable(const tsr_compile *c, tsr_error *error) {
 }
 
 tsr_status tsr_compile_resources(tsr_compile *c, tsr_error *error) {
-  tsr_status status = check_askable(c, error);
-  if (status == TSR_OK) status = print_resources(c, error);
+  tsr_status status = print_resources(c, error);
   return status == TSR_OK ? check_kernels(c, error) : status;
 }
 
