@@ -254,6 +254,8 @@ static void emit_items(finish *f, LLVMValueRef slot, LLVMValueRef tile) {
   uint32_t step = f->tokens * k->geometry.k_slices;
   uint32_t passes = (NV_FINISH_TOKENS + step - 1) / step;
   uint32_t batch = batch_of(passes);
+  // Fewer where the accumulators leave few registers.
+  if (k->geometry.warp_tokens > 32 && batch > 2) batch = 2;
   uint32_t rounds = (passes + batch - 1) / batch;
   bool is_loose = rounds * batch * step > NV_FINISH_TOKENS;
   LLVMValueRef first =
