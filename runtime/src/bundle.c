@@ -45,6 +45,10 @@ static tessera_status check_layers(tessera_bundle *bundle,
       status = tsr_host_section_check(layer, error);
       if (status != TESSERA_OK) tsr_fail_prefix(error, "host.schedule");
     }
+    if (status == TESSERA_OK && layer->has_cuda) {
+      status = tsr_cuda_section_check(layer, error);
+      if (status != TESSERA_OK) tsr_fail_prefix(error, "cuda.schedule");
+    }
     if (status != TESSERA_OK) {
       tsr_fail_prefix(error, "layer '%.160s'", layer->info.name);
     }

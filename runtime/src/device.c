@@ -10,7 +10,8 @@
 
 enum { THREAD_LIMIT = 1024, INDEX_LIMIT = 1 << 16 };
 
-static const tsr_device_ops *const kinds[] = {&tsr_host_device_ops};
+static const tsr_device_ops *const kinds[] = {&tsr_host_device_ops,
+                                              &tsr_cuda_device_ops};
 
 // ---- Devices ----------------------------------------------------------------
 
@@ -71,13 +72,9 @@ tessera_status tessera_device_open(const char *name,
     if (!matches(name, kinds[i]->kind, &index)) continue;
     return kinds[i]->open(index, &complete, out_device, error);
   }
-  uint32_t index = 0;
-  if (status == TESSERA_OK && matches(name, "cuda", &index)) {
-    return tsr_fail(error, TESSERA_UNAVAILABLE,
-                    "device '%.100s': built without the CUDA back end", name);
-  }
   return tsr_fail(error, TESSERA_NOT_FOUND,
-                  "device '%.100s': unknown; there is 'host'", name);
+                  "device '%.100s': unknown; there are 'host' and 'cuda:N'",
+                  name);
 }
 
 void tessera_device_close(tessera_device *device) {

@@ -112,6 +112,7 @@ struct tessera_program {
 };
 
 extern const tsr_device_ops tsr_host_device_ops;
+extern const tsr_device_ops tsr_cuda_device_ops;
 
 // run_args.c: checks what a caller gave.
 TESSERA_MUST_USE tessera_status tsr_run_check(const tessera_program *program,
@@ -120,5 +121,15 @@ TESSERA_MUST_USE tessera_status tsr_run_check(const tessera_program *program,
                                               uint32_t thread_count,
                                               tsr_run *out_run,
                                               tessera_error *error);
+
+typedef struct tsr_token_range {
+  uint32_t first;
+  uint32_t last;  // UINT32_MAX: no upper end
+} tsr_token_range;
+
+// "no kernel for 5 tokens; it takes 1..4, 16..": |ranges| ascend.
+tessera_status tsr_fail_tokens(uint32_t token_count,
+                               const tsr_token_range *ranges, uint32_t count,
+                               tessera_error *error);
 
 #endif  // RUNTIME_DEVICE_H_

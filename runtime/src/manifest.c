@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // manifest.json -> tessera_bundle: every field that docs/bundle.md names, its
 // type, its range, and what it must agree with.
+#include "manifest.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,39 +10,35 @@
 #include "base/memory.h"
 #include "bundle.h"
 #include "fail.h"
-#include "reader.h"
 
 enum {
-  SECTIONS_PER_LAYER = 4,
-  KERNELS_PER_LAYER = 16,
+  SECTIONS_PER_LAYER = 7,  // grid; stream, schedule, bias of each family
   IMAGE_LIMIT = 256,
-  KERNEL_LIMIT = 1 << 16,
   LAYER_LIMIT = 1 << 18,
 };
 
 // Larger needs are a mistake of the manifest, not a plan for this machine.
 #define SCRATCH_LIMIT ((uint64_t)1 << 32)
 
-static void set_scope(tsr_reader *r, const tsr_json *scope, const char *kind,
-                      const char *name) {
+void tsr_manifest_scope(tsr_reader *r, const tsr_json *scope, const char *kind,
+                        const char *name) {
   r->scope = scope;
   (void)snprintf(r->label, sizeof(r->label), "%s '%.160s'", kind, name);
 }
 
-static void clear_scope(tsr_reader *r) {
+void tsr_manifest_no_scope(tsr_reader *r) {
   r->scope = NULL;
   r->label[0] = '\0';
 }
 
-static void *allocate(tsr_reader *r, size_t count, size_t size) {
+void *tsr_manifest_allocate(tsr_reader *r, size_t count, size_t size) {
   void *memory = tsr_arena_alloc_array(r->arena, count, size);
   if (memory == NULL) r->status = tsr_fail_out_of_memory(r->error);
   return memory;
 }
 
-// As tsr_read_array, with at most |limit| elements.
-static const tsr_json *read_list(tsr_reader *r, const tsr_json *root,
-                                 const char *key, uint32_t limit) {
+const tsr_json *tsr_manifest_list(tsr_reader *r, const tsr_json *root,
+                                  const char *key, uint32_t limit) {
   const tsr_json *list = tsr_read_array(r, root, key);
   if (list == NULL || list->count <= limit) return list;
   tsr_reader_fail(r, list, "%u elements, the limit is %u", list->count, limit);
@@ -130,14 +128,18 @@ static void read_image(tsr_reader *r, tessera_bundle *bundle,
   image->family = tsr_read_string(r, node, "family");
   image->variant = tsr_read_string(r, node, "variant");
   if (r->status != TESSERA_OK) return;
-  set_scope(r, node, "image", image->variant);
+  tsr_manifest_scope(r, node, "image", image->variant);
   image->architecture = tsr_read_string(r, node, "architecture");
   image->required = tsr_read_string(r, node, "required");
   image->rank = tsr_read_u32(r, node, "rank", 0, 1000000);
   image->abi = tsr_read_u32(r, node, "abi", 1, UINT32_MAX);
+  bool is_cuda = strcmp(image->family, "cuda") == 0;
+  if (is_cuda) tsr_manifest_cuda_format(r, node, image);
   image->member = read_member(r, bundle, node, "file");
-  if (image->member == NULL || strcmp(image->family, "host") != 0) return;
-  const char *mistake = check_elf(image);
+  if (image->member == NULL) return;
+  const char *mistake = NULL;
+  if (is_cuda) mistake = tsr_manifest_cuda_mistake(image);
+  if (strcmp(image->family, "host") == 0) mistake = check_elf(image);
   if (mistake != NULL) {
     tsr_reader_fail_key(r, node, "file", "'%.200s' %s", image->member->path,
                         mistake);
@@ -146,9 +148,10 @@ static void read_image(tsr_reader *r, tessera_bundle *bundle,
 
 static void read_images(tsr_reader *r, tessera_bundle *bundle,
                         const tsr_json *root) {
-  const tsr_json *images = read_list(r, root, "images", IMAGE_LIMIT);
+  const tsr_json *images = tsr_manifest_list(r, root, "images", IMAGE_LIMIT);
   if (images == NULL) return;
-  bundle->images = allocate(r, images->count, sizeof(*bundle->images));
+  bundle->images =
+      tsr_manifest_allocate(r, images->count, sizeof(*bundle->images));
   for (const tsr_json *node = images->first;
        node != NULL && r->status == TESSERA_OK; node = node->next) {
     tsr_image *image = &bundle->images[bundle->image_count++];
@@ -156,12 +159,13 @@ static void read_images(tsr_reader *r, tessera_bundle *bundle,
     for (const tsr_image *other = bundle->images; other != image; ++other) {
       if (r->status != TESSERA_OK) return;
       if (strcmp(other->variant, image->variant) != 0 ||
-          strcmp(other->family, image->family) != 0) {
+          strcmp(other->family, image->family) != 0 ||
+          other->format != image->format) {
         continue;
       }
       tsr_reader_fail_key(r, node, "variant", "occurs twice");
     }
-    clear_scope(r);
+    tsr_manifest_no_scope(r);
   }
 }
 
@@ -172,7 +176,7 @@ static void read_kernel(tsr_reader *r, const tsr_json *node,
   uint64_t tokens[2];
   kernel->name = tsr_read_string(r, node, "name");
   if (r->status != TESSERA_OK) return;
-  set_scope(r, node, "kernel", kernel->name);
+  tsr_manifest_scope(r, node, "kernel", kernel->name);
   (void)tsr_read_string(r, node, "strategy");
   tsr_read_pair(r, node, "tokens", 1, UINT32_MAX, tokens);
   kernel->token_first = (uint32_t)tokens[0];
@@ -194,13 +198,15 @@ static void read_kernel(tsr_reader *r, const tsr_json *node,
 
 static void read_kernels(tsr_reader *r, tessera_bundle *bundle,
                          const tsr_json *root) {
-  const tsr_json *kernels = read_list(r, root, "kernels", KERNEL_LIMIT);
+  const tsr_json *kernels =
+      tsr_manifest_list(r, root, "kernels", TSR_KERNEL_COUNT_LIMIT);
   if (kernels == NULL) return;
-  bundle->kernels = allocate(r, kernels->count, sizeof(*bundle->kernels));
+  bundle->kernels =
+      tsr_manifest_allocate(r, kernels->count, sizeof(*bundle->kernels));
   for (const tsr_json *node = kernels->first;
        node != NULL && r->status == TESSERA_OK; node = node->next) {
     read_kernel(r, node, &bundle->kernels[bundle->kernel_count++]);
-    clear_scope(r);
+    tsr_manifest_no_scope(r);
   }
 }
 
@@ -303,11 +309,10 @@ static void read_key(tsr_reader *r, const tsr_json *node) {
   }
 }
 
-// Registers a section and returns where it lies, or NULL.
-static const uint8_t *read_section(tsr_reader *r, const tsr_json *object,
-                                   const char *key, const char *name,
-                                   uint64_t alignment, tessera_layer *layer,
-                                   uint64_t *out_size) {
+const uint8_t *tsr_manifest_section(tsr_reader *r, const tsr_json *object,
+                                    const char *key, const char *name,
+                                    uint64_t alignment, tessera_layer *layer,
+                                    uint64_t *out_size) {
   tessera_bundle *bundle = r->bundle;
   const tsr_json *node = tsr_read_object(r, object, key);
   uint64_t limit = bundle->weights->size - TSR_WEIGHTS_TAIL;
@@ -332,68 +337,107 @@ static const uint8_t *read_section(tsr_reader *r, const tsr_json *object,
   return bundle->weights->data + section.offset;
 }
 
-static void expect_size(tsr_reader *r, const tsr_json *object, const char *key,
-                        uint64_t size, uint64_t expected) {
+void tsr_manifest_expect_size(tsr_reader *r, const tsr_json *object,
+                              const char *key, uint64_t size,
+                              uint64_t expected) {
   if (r->status != TESSERA_OK || size == expected) return;
   tsr_reader_fail_key(r, tsr_json_find(object, key), "size",
                       "%llu bytes, expected %llu", (unsigned long long)size,
                       (unsigned long long)expected);
 }
 
-static void read_kernel_list(tsr_reader *r, const tsr_json *host,
-                             tessera_layer *layer) {
-  const tessera_bundle *bundle = r->bundle;
-  const tsr_json *list = tsr_read_array(r, host, "kernels");
-  if (list == NULL) return;
-  if (list->count == 0 || list->count > KERNELS_PER_LAYER) {
-    tsr_reader_fail(r, list, "%u kernels, expected 1 to %d", list->count,
-                    KERNELS_PER_LAYER);
+// Families may name one and the same section.
+static void merge_section(tessera_bundle *bundle) {
+  const tsr_section *last = &bundle->sections[bundle->section_count - 1];
+  for (const tsr_section *s = bundle->sections; s != last; ++s) {
+    if (s->layer != last->layer || s->offset != last->offset) continue;
+    if (s->size != last->size || !tsr_hash_equal(s->hash, last->hash)) return;
+    --bundle->section_count;
     return;
   }
-  uint32_t *kernels = allocate(r, list->count, sizeof(*kernels));
-  const tsr_bundle_kernel *before = NULL;
+}
+
+const float *tsr_manifest_bias(tsr_reader *r, const tsr_json *object,
+                               const char *name, tessera_layer *layer) {
+  uint64_t size = 0;
+  if (!layer->info.has_bias) {
+    if (r->status == TESSERA_OK && tsr_json_find(object, "bias") != NULL) {
+      tsr_reader_fail_key(r, object, "bias", "present, but has_bias is false");
+    }
+    return NULL;
+  }
+  const void *bias = tsr_manifest_section(r, object, "bias", name,
+                                          TSR_HOST_ALIGNMENT, layer, &size);
+  if (bias != NULL) merge_section(r->bundle);
+  tsr_manifest_expect_size(r, object, "bias", size,
+                           (uint64_t)layer->info.rows * 4);
+  return bias;
+}
+
+uint32_t tsr_manifest_kernels(tsr_reader *r, const tsr_json *object,
+                              uint32_t kernel_count,
+                              const uint32_t **out_kernels) {
+  const tsr_json *list = tsr_read_array(r, object, "kernels");
+  if (list == NULL) return 0;
+  if (list->count == 0 || list->count > TSR_KERNELS_PER_LAYER) {
+    tsr_reader_fail(r, list, "%u kernels, expected 1 to %d", list->count,
+                    TSR_KERNELS_PER_LAYER);
+    return 0;
+  }
+  uint32_t *kernels = tsr_manifest_allocate(r, list->count, sizeof(*kernels));
   for (const tsr_json *node = list->first;
        node != NULL && r->status == TESSERA_OK; node = node->next) {
     if (node->type != TSR_JSON_INTEGER || node->negative ||
-        node->magnitude >= bundle->kernel_count) {
-      tsr_reader_fail(r, node, "expected an index below %u",
-                      bundle->kernel_count);
-      return;
-    }
-    const tsr_bundle_kernel *kernel = &bundle->kernels[node->magnitude];
-    if (before != NULL && kernel->token_first <= before->token_last) {
-      tsr_reader_fail(r, node, "token ranges overlap or descend");
+        node->magnitude >= kernel_count) {
+      tsr_reader_fail(r, node, "expected an index below %u", kernel_count);
+      return 0;
     }
     kernels[node->index] = (uint32_t)node->magnitude;
-    before = kernel;
   }
-  if (r->status != TESSERA_OK || before == NULL) return;
-  layer->host.kernels = kernels;
-  layer->host.kernel_count = list->count;
-  layer->info.token_first = bundle->kernels[kernels[0]].token_first;
-  layer->info.token_last = before->token_last;
+  *out_kernels = kernels;
+  return r->status == TESSERA_OK ? list->count : 0;
+}
+
+void tsr_manifest_ascend(tsr_reader *r, const tsr_json *object, uint32_t index,
+                         uint32_t before_last, uint32_t first) {
+  if (first > before_last) return;
+  const tsr_json *node = tsr_json_find(object, "kernels")->first;
+  for (; index != 0; --index) node = node->next;
+  tsr_reader_fail(r, node, "token ranges overlap or descend");
+}
+
+static void read_host_kernels(tsr_reader *r, const tsr_json *object,
+                              tessera_layer *layer) {
+  const tsr_bundle_kernel *all = r->bundle->kernels;
+  const uint32_t *list = NULL;
+  uint32_t count =
+      tsr_manifest_kernels(r, object, r->bundle->kernel_count, &list);
+  if (count == 0 || list == NULL) return;
+  for (uint32_t i = 1; i < count; ++i) {
+    tsr_manifest_ascend(r, object, i, all[list[i - 1]].token_last,
+                        all[list[i]].token_first);
+  }
+  layer->host.kernels = list;
+  layer->host.kernel_count = count;
+  layer->info.token_first = all[list[0]].token_first;
+  layer->info.token_last = all[list[count - 1]].token_last;
 }
 
 static void read_host(tsr_reader *r, const tsr_json *node,
                       tessera_layer *layer) {
   tsr_host_layer *host = &layer->host;
   const tsr_json *object = tsr_read_object(r, node, "host");
-  uint64_t size = 0;
   host->worker_count = tsr_read_u32(r, object, "workers", 1, UINT32_MAX);
   host->partial_count = tsr_read_u32(r, object, "partials", 0, UINT32_MAX);
-  host->stream = read_section(r, object, "stream", "host.stream", 4096, layer,
-                              &host->stream_size);
-  expect_size(r, object, "stream", host->stream_size, layer->info.packed_bytes);
-  host->section = read_section(r, object, "schedule", "host.schedule",
-                               TSR_HOST_ALIGNMENT, layer, &host->section_size);
-  if (layer->info.has_bias) {
-    host->bias = (const float *)(const void *)read_section(
-        r, object, "bias", "host.bias", TSR_HOST_ALIGNMENT, layer, &size);
-    expect_size(r, object, "bias", size, (uint64_t)layer->info.rows * 4);
-  } else if (r->status == TESSERA_OK && tsr_json_find(object, "bias") != NULL) {
-    tsr_reader_fail_key(r, object, "bias", "present, but has_bias is false");
-  }
-  read_kernel_list(r, object, layer);
+  host->stream = tsr_manifest_section(r, object, "stream", "host.stream", 4096,
+                                      layer, &host->stream_size);
+  tsr_manifest_expect_size(r, object, "stream", host->stream_size,
+                           layer->info.packed_bytes);
+  host->section =
+      tsr_manifest_section(r, object, "schedule", "host.schedule",
+                           TSR_HOST_ALIGNMENT, layer, &host->section_size);
+  host->bias = tsr_manifest_bias(r, object, "host.bias", layer);
+  read_host_kernels(r, object, layer);
   layer->info.worker_count = host->worker_count;
   layer->has_host = true;
 }
@@ -404,18 +448,22 @@ static void read_layer(tsr_reader *r, const tsr_json *node,
   layer->info.size = sizeof(layer->info);
   layer->info.name = tsr_read_string(r, node, "name");
   if (r->status != TESSERA_OK) return;
-  set_scope(r, node, "layer", layer->info.name);
+  tsr_manifest_scope(r, node, "layer", layer->info.name);
   layer->info.symbol = tsr_read_identifier(r, node, "symbol", false);
   read_types(r, node, layer);
   read_shape(r, node, layer);
   if (r->status != TESSERA_OK) return;
   read_counts(r, node, layer);
   read_key(r, node);
-  layer->grid =
-      read_section(r, node, "grid", "grid", TSR_HOST_ALIGNMENT, layer, &size);
-  expect_size(r, node, "grid", size,
-              (uint64_t)layer->panels * layer->tile_columns);
-  // A bundle for other families only can be listed, not run on the host.
+  layer->grid = tsr_manifest_section(r, node, "grid", "grid",
+                                     TSR_HOST_ALIGNMENT, layer, &size);
+  tsr_manifest_expect_size(r, node, "grid", size,
+                           (uint64_t)layer->panels * layer->tile_columns);
+  // Either part, both, or that of a family which we do not know: such a layer
+  // can be listed but not run.
+  if (tsr_json_find(node, "cuda") != NULL) {
+    tsr_manifest_cuda_layer(r, node, layer);
+  }
   if (tsr_json_find(node, "host") != NULL) read_host(r, node, layer);
 }
 
@@ -451,20 +499,20 @@ static void check_layers_unique(tsr_reader *r, tessera_bundle *bundle) {
 
 static void read_layers(tsr_reader *r, tessera_bundle *bundle,
                         const tsr_json *root) {
-  const tsr_json *layers = read_list(r, root, "layers", LAYER_LIMIT);
+  const tsr_json *layers = tsr_manifest_list(r, root, "layers", LAYER_LIMIT);
   if (layers == NULL) return;
   size_t count = layers->count;
-  bundle->layers = allocate(r, count, sizeof(*bundle->layers));
-  bundle->by_name = allocate(r, count, sizeof(*bundle->by_name));
-  bundle->sections =
-      allocate(r, count * SECTIONS_PER_LAYER, sizeof(*bundle->sections));
+  bundle->layers = tsr_manifest_allocate(r, count, sizeof(*bundle->layers));
+  bundle->by_name = tsr_manifest_allocate(r, count, sizeof(*bundle->by_name));
+  bundle->sections = tsr_manifest_allocate(r, count * SECTIONS_PER_LAYER,
+                                           sizeof(*bundle->sections));
   for (const tsr_json *node = layers->first;
        node != NULL && r->status == TESSERA_OK; node = node->next) {
     tessera_layer *layer = &bundle->layers[node->index];
     layer->bundle = bundle;
     layer->index = node->index;
     read_layer(r, node, layer);
-    clear_scope(r);
+    tsr_manifest_no_scope(r);
   }
   bundle->layer_count = layers->count;
   if (r->status == TESSERA_OK) check_layers_unique(r, bundle);
@@ -543,6 +591,7 @@ tessera_status tsr_manifest_read(tessera_bundle *bundle, tessera_error *error) {
   }
   if (r.status == TESSERA_OK) read_images(&r, bundle, root);
   if (r.status == TESSERA_OK) read_kernels(&r, bundle, root);
+  if (r.status == TESSERA_OK) tsr_manifest_cuda_kernels(&r, bundle, root);
   if (r.status == TESSERA_OK) read_layers(&r, bundle, root);
   check_unclaimed(&r, bundle);
   tsr_arena_fini(&document);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The arguments of a run: present, aligned, large enough, and not on top of
 // each other. A kernel trusts them.
+#include <stdio.h>
 #include <string.h>
 
 #include "device.h"
@@ -175,4 +176,40 @@ tessera_status tsr_run_check(const tessera_program *program,
                        .output_stride = args->output_stride,
                        .stream = args->stream};
   return check_memory(program, thread_count, args, out_run, error);
+}
+
+// ---- Token counts -----------------------------------------------------------
+
+// "1..4", "16..", "1" as a plan writes them.
+static size_t describe_range(const tsr_token_range *range, char *out,
+                             size_t size) {
+  int used;
+  if (range->last == UINT32_MAX) {
+    used = snprintf(out, size, "%u..", range->first);
+  } else if (range->last == range->first) {
+    used = snprintf(out, size, "%u", range->first);
+  } else {
+    used = snprintf(out, size, "%u..%u", range->first, range->last);
+  }
+  return (size_t)used;
+}
+
+tessera_status tsr_fail_tokens(uint32_t token_count,
+                               const tsr_token_range *ranges, uint32_t count,
+                               tessera_error *error) {
+  char tokens[160] = "";
+  size_t used = 0;
+  for (uint32_t i = 0; i < count && used + 2 < sizeof(tokens);) {
+    tsr_token_range joined = ranges[i];
+    while (++i < count && joined.last != UINT32_MAX &&
+           ranges[i].first == joined.last + 1) {
+      joined.last = ranges[i].last;
+    }
+    if (used != 0) {
+      used += (size_t)snprintf(tokens + used, sizeof(tokens) - used, ", ");
+    }
+    used += describe_range(&joined, tokens + used, sizeof(tokens) - used);
+  }
+  return tsr_fail(error, TESSERA_INVALID_ARGUMENT,
+                  "no kernel for %u tokens; it takes %s", token_count, tokens);
 }

@@ -116,8 +116,12 @@ expect_error(1, "tessera: error: empty.npy: the input has shape (0, 256); the "
              "layer needs (tokens, 256)\n", "-l", "square", "-i", "empty.npy")
 expect_error(1, "tessera: error: no layer 'squar' in bundle 'cli-test'; did "
              "you mean 'square'?\n", "-l", "squar", "-i", "x.npy")
-expect_error(3, "tessera: error: device 'cuda:0': built without the CUDA back "
-             "end\n", "-l", "square", "-i", "x.npy", "--device", "cuda:0")
+os.environ["TESSERA_CUDA_DRIVER"] = "/absent/driver.so"
+expect_error(3, "tessera: error: device 'cuda:0': there is no CUDA driver: "
+             "/absent/driver.so: cannot open shared object file: No such file "
+             "or directory\n", "-l", "square", "-i", "x.npy", "--device",
+             "cuda:0")
+del os.environ["TESSERA_CUDA_DRIVER"]
 code, said = run("-l", "square", "-i", "x.npy", "-o", "absent/y.npy")
 check(code == 3 and "absent/y.npy" in said, said)
 check(not any(".tessera-tmp-" in name for name in os.listdir(".")),

@@ -231,14 +231,16 @@ static void test_devices(void) {
   CHECK(tessera_device_description(NULL) == NULL);
   device_fails(NULL, NULL, TESSERA_INVALID_ARGUMENT, "name is NULL");
   device_fails("gpu", NULL, TESSERA_NOT_FOUND,
-               "device 'gpu': unknown; there is 'host'");
+               "device 'gpu': unknown; there are 'host' and 'cuda:N'");
   device_fails("host:1", NULL, TESSERA_NOT_FOUND, "there is one host");
   device_fails("host:", NULL, TESSERA_NOT_FOUND,
-               "device 'host:': unknown; there is 'host'");
+               "device 'host:': unknown; there are 'host' and 'cuda:N'");
   device_fails("hostess", NULL, TESSERA_NOT_FOUND,
-               "device 'hostess': unknown; there is 'host'");
+               "device 'hostess': unknown; there are 'host' and 'cuda:N'");
+  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", "/absent/driver.so", 1), 0);
   device_fails("cuda:0", NULL, TESSERA_UNAVAILABLE,
-               "device 'cuda:0': built without the CUDA back end");
+               "device 'cuda:0': there is no CUDA driver: /absent/driver.so: "
+               "cannot open shared object file: No such file or directory");
   options.thread_count = 1025;
   device_fails("host", &options, TESSERA_INVALID_ARGUMENT,
                "thread_count is 1025, the limit is 1024");
@@ -247,7 +249,7 @@ static void test_devices(void) {
   device_fails("host", &options, TESSERA_INVALID_ARGUMENT, "weights is 2");
   options.size = 1;
   device_fails("host", &options, TESSERA_INVALID_ARGUMENT,
-               "tessera_device_options.size is 1, expected 32");
+               "tessera_device_options.size is 1, expected 40");
 }
 
 // ---- Programs ---------------------------------------------------------------

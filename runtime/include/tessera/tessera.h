@@ -139,12 +139,11 @@ TESSERA_API TESSERA_MUST_USE tessera_status tessera_device_synchronize(
 
 // Time on the device's own clock: a CUDA event pair; on the host, the clock.
 typedef struct tessera_timer tessera_timer;
-TESSERA_API TESSERA_MUST_USE tessera_status
-tessera_timer_create(tessera_device *device, tessera_timer **out_timer,
-                     tessera_error *error);
+TESSERA_API TESSERA_MUST_USE tessera_status tessera_timer_create(
+    tessera_device *device, tessera_timer **out_timer, tessera_error *error);
 TESSERA_API void tessera_timer_destroy(tessera_timer *timer);  // NULL is legal
-TESSERA_API TESSERA_MUST_USE tessera_status tessera_timer_start(
-    tessera_timer *timer, void *stream, tessera_error *error);
+TESSERA_API TESSERA_MUST_USE tessera_status
+tessera_timer_start(tessera_timer *timer, void *stream, tessera_error *error);
 TESSERA_API TESSERA_MUST_USE tessera_status
 tessera_timer_stop(tessera_timer *timer, void *stream, tessera_error *error);
 // Seconds from start to stop; waits for the latter.
@@ -202,9 +201,9 @@ typedef struct tessera_layer_info {
   uint64_t kept_weights;
   uint64_t dense_bytes;   // 2 * M * K
   uint64_t packed_bytes;  // of the stream, as stored
-  uint32_t worker_count;
-  uint32_t token_first;  // the smallest and largest N that the layer's
-  uint32_t token_last;   // kernels accept; UINT32_MAX: no upper end
+  uint32_t worker_count;  // of the host's schedule; 0 without one
+  uint32_t token_first;   // the smallest and largest N that the layer's
+  uint32_t token_last;    // kernels accept; UINT32_MAX: no upper end
 } tessera_layer_info;
 
 TESSERA_API TESSERA_MUST_USE tessera_status
@@ -245,9 +244,9 @@ TESSERA_API TESSERA_MUST_USE tessera_status tessera_program_prepare_with(
     tessera_error *error);
 // Bytes of device memory that a program of |bundle| needs on |device|; 0 on the
 // host.
-TESSERA_API TESSERA_MUST_USE tessera_status tessera_program_memory(
-    const tessera_bundle *bundle, tessera_device *device, size_t *out_size,
-    tessera_error *error);
+TESSERA_API TESSERA_MUST_USE tessera_status
+tessera_program_memory(const tessera_bundle *bundle, tessera_device *device,
+                       size_t *out_size, tessera_error *error);
 // A second program that runs |layer| from a private copy of its weights, and
 // every other layer as |program| does. For measurements: copies that take turns
 // make each run read its weights from memory. Destroy it before |program|.
@@ -256,7 +255,7 @@ tessera_program_copy(const tessera_program *program, const tessera_layer *layer,
                      tessera_program **out_program, tessera_error *error);
 // Before its bundle and its device.
 TESSERA_API void tessera_program_destroy(tessera_program *program);
-// The kernel image in use, "x86-64-v3".
+// The kernel image in use, "x86-64-v3", "sm_90 cubin".
 TESSERA_API const char *tessera_program_variant(const tessera_program *program);
 
 typedef struct tessera_run_args {
@@ -269,8 +268,9 @@ typedef struct tessera_run_args {
   void *output;             // Y [N, output_columns] of output_type; must not
   int64_t output_stride;    // overlap the inputs, except residual == output
                             // with equal strides
-  void *workspace;          // 64-byte aligned, tessera_layer_workspace bytes;
-  size_t workspace_size;    // NULL with 0 if that is 0
+  void *workspace;          // tessera_layer_workspace bytes, aligned to 64,
+                            // on CUDA devices to 128; NULL with 0 if that is
+  size_t workspace_size;    // 0. CUDA: see tessera_workspace_init
   void *stream;             // CUDA: a CUstream; host: must be NULL
 } tessera_run_args;
 

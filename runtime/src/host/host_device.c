@@ -190,49 +190,19 @@ static tessera_status host_copy(const tessera_program *program,
 
 // ---- Running ----------------------------------------------------------------
 
-// "1..4, 16.." as a plan writes them.
-static size_t describe_range(uint32_t first, uint32_t last, char *out,
-                             size_t size) {
-  int used;
-  if (last == UINT32_MAX) {
-    used = snprintf(out, size, "%u..", first);
-  } else if (last == first) {
-    used = snprintf(out, size, "%u", first);
-  } else {
-    used = snprintf(out, size, "%u..%u", first, last);
-  }
-  return (size_t)used;
-}
-
-// The token counts that the kernels take, without those that none takes.
-static void describe_tokens(const tessera_layer *layer, char *out,
-                            size_t size) {
-  const tsr_host_layer *host = &layer->host;
-  const tsr_bundle_kernel *kernels = layer->bundle->kernels;
-  size_t used = 0;
-  out[0] = '\0';
-  for (uint32_t i = 0; i < host->kernel_count && used + 2 < size;) {
-    uint32_t first = kernels[host->kernels[i]].token_first;
-    uint32_t last = kernels[host->kernels[i]].token_last;
-    while (++i < host->kernel_count && last != UINT32_MAX &&
-           kernels[host->kernels[i]].token_first == last + 1) {
-      last = kernels[host->kernels[i]].token_last;
-    }
-    if (used != 0) used += (size_t)snprintf(out + used, size - used, ", ");
-    used += describe_range(first, last, out + used, size - used);
-  }
-}
-
 static tessera_status fail_tokens(const tessera_layer *layer,
                                   uint32_t token_count, tessera_error *error) {
+  const tsr_host_layer *host = &layer->host;
+  tsr_token_range ranges[TSR_KERNELS_PER_LAYER];
   if (!layer->has_host) {
     return tsr_fail(error, TESSERA_UNSUPPORTED,
                     "it was not compiled for the host target");
   }
-  char tokens[160];
-  describe_tokens(layer, tokens, sizeof(tokens));
-  return tsr_fail(error, TESSERA_INVALID_ARGUMENT,
-                  "no kernel for %u tokens; it takes %s", token_count, tokens);
+  for (uint32_t i = 0; i < host->kernel_count; ++i) {
+    const tsr_bundle_kernel *kernel = &layer->bundle->kernels[host->kernels[i]];
+    ranges[i] = (tsr_token_range){kernel->token_first, kernel->token_last};
+  }
+  return tsr_fail_tokens(token_count, ranges, host->kernel_count, error);
 }
 
 // The largest need among the kernels that take |token_count| tokens or fewer.

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which kernel runs a number of tokens, and which of the bundle's cuts divides
+// the layer between thread blocks. docs/runtime.md states the rule.
+#include "cuda/program.h"
+
+// Efficiencies within a sixteenth of the best are taken for equal: what is
+// predicted is not more exact than that.
+static const double near_equal = 15.0 / 16.0;
+
+static const tsr_bundle_cuda_kernel *pick_kernel(const tessera_layer *layer,
+                                                 uint32_t token_count,
+                                                 uint32_t *out_index) {
+  for (uint32_t i = 0; i < layer->cuda.kernel_count; ++i) {
+    uint32_t index = layer->cuda.kernels[i];
+    const tsr_bundle_cuda_kernel *kernel = &layer->bundle->cuda_kernels[index];
+    if (token_count < kernel->token_first) return NULL;
+    if (token_count > kernel->token_last) continue;
+    *out_index = index;
+    return kernel;
+  }
+  return NULL;
+}
+
+static uint32_t count_tiles(const tsr_bundle_cuda_kernel *kernel,
+                            uint32_t token_count) {
+  return (token_count - 1) / kernel->block_tokens + 1;
+}
+
+// Enough counters in a workspace's header, and blocks that a grid may have.
+static bool fits(const tsr_nvidia_cut *cut, uint32_t tiles) {
+  return (uint64_t)tiles * cut->reduction_count <= TSR_NVIDIA_COUNTERS &&
+         (uint64_t)tiles * cut->worker_count <= INT32_MAX;
+}
+
+// The share of the device's time in which its multiprocessors have a block: all
+// waves but the last are full. 1 for any number of full waves.
+static double efficiency(const tsr_nvidia_cut *cut, uint32_t tiles,
+                         uint32_t multiprocessors) {
+  uint64_t blocks = (uint64_t)tiles * cut->worker_count;
+  uint64_t waves = (blocks - 1) / multiprocessors + 1;
+  return (double)blocks / ((double)waves * multiprocessors);
+}
+
+static const tsr_nvidia_cut *pick_prefill(const tsr_cuda_tables *tables,
+                                          uint32_t tiles,
+                                          uint32_t multiprocessors) {
+  double best = 0;
+  const tsr_nvidia_cut *chosen = NULL;
+  double chosen_at = 0;
+  for (uint32_t i = 0; i < tables->cut_count; ++i) {
+    const tsr_nvidia_cut *cut = &tables->cuts[i];
+    if (cut->mode != TSR_NVIDIA_PREFILL || !fits(cut, tiles)) continue;
+    double here = efficiency(cut, tiles, multiprocessors);
+    if (here > best) best = here;
+  }
+  for (uint32_t i = 0; i < tables->cut_count; ++i) {
+    const tsr_nvidia_cut *cut = &tables->cuts[i];
+    if (cut->mode != TSR_NVIDIA_PREFILL || !fits(cut, tiles)) continue;
+    double here = efficiency(cut, tiles, multiprocessors);
+    if (here < best * near_equal) continue;
+    if (chosen == NULL || cut->partial_count < chosen->partial_count ||
+        (cut->partial_count == chosen->partial_count && here > chosen_at)) {
+      chosen = cut;
+      chosen_at = here;
+    }
+  }
+  return chosen;
+}
+
+static const tsr_nvidia_cut *pick_decode(const tsr_cuda_tables *tables) {
+  for (uint32_t i = 0; i < tables->cut_count; ++i) {
+    const tsr_nvidia_cut *cut = &tables->cuts[i];
+    if (cut->mode == TSR_NVIDIA_DECODE) return fits(cut, 1) ? cut : NULL;
+  }
+  return NULL;
+}
+
+static tessera_status fail_tokens(const tessera_layer *layer,
+                                  uint32_t token_count, tessera_error *error) {
+  const tsr_cuda_layer *cuda = &layer->cuda;
+  tsr_token_range ranges[TSR_KERNELS_PER_LAYER];
+  if (!layer->has_cuda) {
+    return tsr_fail(error, TESSERA_UNSUPPORTED,
+                    "it was not compiled for a CUDA target");
+  }
+  for (uint32_t i = 0; i < cuda->kernel_count; ++i) {
+    const tsr_bundle_cuda_kernel *kernel =
+        &layer->bundle->cuda_kernels[cuda->kernels[i]];
+    ranges[i] = (tsr_token_range){kernel->token_first, kernel->token_last};
+  }
+  return tsr_fail_tokens(token_count, ranges, cuda->kernel_count, error);
+}
+
+tessera_status tsr_cuda_choose(const tsr_cuda_device *device,
+                               const tessera_layer *layer,
+                               const tsr_cuda_tables *tables,
+                               uint32_t token_count,
+                               tsr_cuda_choice *out_choice,
+                               tessera_error *error) {
+  *out_choice = (tsr_cuda_choice){0};
+  const tsr_bundle_cuda_kernel *kernel =
+      pick_kernel(layer, token_count, &out_choice->kernel_index);
+  if (kernel == NULL) return fail_tokens(layer, token_count, error);
+  uint32_t tiles = count_tiles(kernel, token_count);
+  out_choice->kernel = kernel;
+  out_choice->token_tiles = tiles;
+  out_choice->cut = kernel->mode == TSR_NVIDIA_DECODE
+                        ? pick_decode(tables)
+                        : pick_prefill(tables, tiles, device->multiprocessors);
+  if (out_choice->cut != NULL) return TESSERA_OK;
+  return tsr_fail(error, TESSERA_INVALID_ARGUMENT,
+                  "%u tokens need more thread blocks than a launch may have",
+                  token_count);
+}
+
+bool tsr_cuda_choice_workspace(const tessera_layer *layer,
+                               const tsr_cuda_choice *choice,
+                               uint64_t *out_size) {
+  uint64_t slot = (uint64_t)choice->kernel->block_tokens *
+                  layer->info.tile_rows * sizeof(float);
+  uint64_t slots = (uint64_t)choice->token_tiles * choice->cut->partial_count;
+  *out_size = 0;
+  if (slots == 0) return true;
+  return !__builtin_mul_overflow(slots, slot, out_size) &&
+         !__builtin_add_overflow(*out_size, TSR_NVIDIA_WORKSPACE_HEADER,
+                                 out_size) &&
+         *out_size <= (uint64_t)PTRDIFF_MAX;
+}
+
+// More token tiles than there are counters leave only cuts without partials.
+bool tsr_cuda_largest_workspace(const tsr_cuda_device *device,
+                                const tessera_layer *layer,
+                                const tsr_cuda_tables *tables,
+                                uint32_t token_count, uint64_t *out_size) {
+  *out_size = 0;
+  for (uint32_t i = 0; i < layer->cuda.kernel_count; ++i) {
+    const tsr_bundle_cuda_kernel *kernel =
+        &layer->bundle->cuda_kernels[layer->cuda.kernels[i]];
+    if (kernel->token_first > token_count) continue;
+    uint32_t last =
+        kernel->token_last < token_count ? kernel->token_last : token_count;
+    uint32_t tiles = count_tiles(kernel, kernel->token_first);
+    uint32_t tiles_last = count_tiles(kernel, last);
+    if (tiles_last > TSR_NVIDIA_COUNTERS) tiles_last = TSR_NVIDIA_COUNTERS;
+    for (; tiles <= tiles_last; ++tiles) {
+      uint64_t size = 0;
+      tsr_cuda_choice choice = {
+          .kernel = kernel,
+          .cut = kernel->mode == TSR_NVIDIA_DECODE
+                     ? pick_decode(tables)
+                     : pick_prefill(tables, tiles, device->multiprocessors),
+          .token_tiles = tiles};
+      if (choice.cut == NULL) continue;
+      if (!tsr_cuda_choice_workspace(layer, &choice, &size)) return false;
+      if (size > *out_size) *out_size = size;
+    }
+  }
+  return true;
+}
