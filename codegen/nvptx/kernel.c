@@ -157,8 +157,16 @@ static void declare_shared(nv_kernel *k) {
 
 // ---- Where we are ----
 
+// A shuffle of each lane with itself hides from LLVM and ptxas that the value
+// is the same every time: they would keep what follows from it in registers
+// all through the steps.
 static LLVMValueRef special(nv_kernel *k, const char *name) {
-  return cg_intrinsic(&k->e, name, NULL, NULL, 0);
+  char text[128];
+  (void)snprintf(text, sizeof(text),
+                 "mov.u32 $0, %%%s;\n\t"
+                 "shfl.sync.bfly.b32 $0, $0, 0, 31, 0xffffffff;",
+                 name);
+  return nv_assembly(k, k->e.i32, text, "=r", NULL, 0);
 }
 
 static LLVMValueRef divide(nv_kernel *k, LLVMValueRef a, LLVMValueRef b) {
@@ -172,7 +180,7 @@ static LLVMValueRef modulo(nv_kernel *k, LLVMValueRef a, LLVMValueRef b) {
 static void place_thread(nv_kernel *k) {
   cg_emit *e = &k->e;
   const tsr_cuda_geometry *g = &k->geometry;
-  k->thread = special(k, "llvm.nvvm.read.ptx.sreg.tid.x");
+  k->thread = special(k, "tid.x");
   k->lane = LLVMBuildAnd(e->builder, k->thread, cg_i32(e, 31), "lane");
   LLVMValueRef warp = LLVMBuildLShr(e->builder, k->thread, cg_i32(e, 5), "");
   // What all lanes have from lane 0 is known to ptxas to be uniform.
@@ -190,7 +198,7 @@ static void place_thread(nv_kernel *k) {
 // Grouped raster: the formula of base/nvidia_abi.h.
 static void place_block(nv_kernel *k) {
   cg_emit *e = &k->e;
-  LLVMValueRef block = special(k, "llvm.nvvm.read.ptx.sreg.ctaid.x");
+  LLVMValueRef block = special(k, "ctaid.x");
   k->worker = block;
   k->token_tile = k->token_first = cg_i32(e, 0);
   if (k->kernel->mode == TSR_NVIDIA_DECODE) return;
@@ -259,27 +267,30 @@ static LLVMValueRef last_panel_first(nv_kernel *k, const share *s) {
                          "last_panel_first");
 }
 
-// Steps, then the end of the segment at |index|; |step_end| of the next one is
-// fetched before the steps, so that the walk goes on at once.
+// Steps, then the end of segment |index|. Where the next one ends is fetched
+// before the steps, so that the walk goes on at once; what only the end uses
+// after them, so that they need no registers for it.
 static void emit_segment(nv_kernel *k, nv_walk *w, const share *s,
                          LLVMValueRef index, LLVMValueRef end) {
   cg_emit *e = &k->e;
-  LLVMValueRef at = segment_at(k, nv_get(k, e->i32, index));
   LLVMValueRef next = cg_add(e, nv_get(k, e->i32, index), cg_i32(e, 1));
   LLVMValueRef last = cg_sub(e, s->segment_end, cg_i32(e, 1));
   LLVMValueRef next_end = WORD(k, segment_at(k, cg_minimum(e, next, last)),
                                tsr_nvidia_segment, step_end);
   nv_segment segment = {.step_end = nv_get(k, e->i32, end)};
   nv_walk_segment(w, segment.step_end);
+  nv_comment(k, "end of a segment");
+  place_thread(k);
+  place_block(k);
+  LLVMValueRef at = segment_at(k, nv_get(k, e->i32, index));
   segment.panel = WORD(k, at, tsr_nvidia_segment, panel);
   segment.partial = WORD(k, at, tsr_nvidia_segment, partial);
   segment.reduction = WORD(k, at, tsr_nvidia_segment, reduction);
   segment.partial_first = WORD(k, at, tsr_nvidia_segment, partial_first);
   segment.partial_count = WORD(k, at, tsr_nvidia_segment, partial_count);
-  nv_comment(k, "end of a segment");
   nv_emit_finish(k, &segment, &w->acc);
   nv_walk_clear(w);
-  nv_set(k, index, next);
+  nv_set(k, index, cg_add(e, nv_get(k, e->i32, index), cg_i32(e, 1)));
   nv_set(k, end, next_end);
 }
 

@@ -17,9 +17,11 @@ uint32_t nv_steps_ahead(const nv_walk *w, tsr_kind kind) {
 
 LLVMValueRef nv_unit(nv_walk *w, tsr_kind kind, LLVMValueRef offset) {
   cg_emit *e = &w->k->e;
-  LLVMValueRef bytes =
-      cg_mul_constant(e, cg_widen(e, offset), TSR_FRAGMENT_ALIGNMENT);
-  return cg_at_value(e, w->unit[kind], bytes);
+  uint32_t size = tsr_fragment_unit_size(4, nv_steps(w, kind), kind);
+  LLVMValueRef group =
+      cg_mul_constant(e, w->group, size / TSR_FRAGMENT_ALIGNMENT);
+  LLVMValueRef unit = cg_widen(e, cg_add(e, offset, group));
+  return cg_at_index(e, w->stream, unit, TSR_FRAGMENT_ALIGNMENT);
 }
 
 // Warps that share weights (other token slices) meet in L1; else a byte is

@@ -298,7 +298,8 @@ void nv_ring_start(nv_walk *w) {
   place_matrix(w);
   ring->read = cg_variable(e, e->i32, "x.read");
   ring->write = cg_variable(e, e->i32, "x.write");
-  ring->code = cg_variable(e, e->i32, "x.code");
+  ring->code = w->code[1];
+  if (ahead != 1) ring->code = cg_variable(e, e->i32, "x.code");
   clear_absent(w);
   nv_comment(k, "X of the first %u step%s", ahead, ahead == 1 ? "" : "s");
   cg_loop loop;
@@ -309,7 +310,7 @@ void nv_ring_start(nv_walk *w) {
   cg_loop_end(e, &loop);
   nv_set(k, ring->read, cg_i32(e, 0));
   nv_set(k, ring->write, cg_i32(e, ahead * k->layout.stage_size));
-  nv_set(k, ring->code, nv_walk_code(w, cg_i32(e, ahead)));
+  if (ahead != 1) nv_set(k, ring->code, nv_walk_code(w, cg_i32(e, ahead)));
 }
 
 void nv_ring_wait(nv_walk *w) {
@@ -326,6 +327,8 @@ void nv_ring_wait(nv_walk *w) {
   // the step before.
   slice_barrier(k);
   copy_stage(w, nv_get(k, e->i32, ring->code), nv_get(k, e->i32, ring->write));
+  // One step ahead, the record that the walk has does.
+  if (k->geometry.stages == 2) return;
   nv_set(k, ring->code, nv_walk_code(w, cg_i32(e, k->geometry.stages)));
 }
 

@@ -5,6 +5,8 @@
 // each kind that multiplies whatever an edge step has. docs/cuda-kernels.md.
 #include "walk.h"
 
+enum { NV_NO_GROUP = 1 << 16 };  // more than a panel has
+
 static const char *kind_name(tsr_kind kind) {
   return kind == TSR_KIND_SPARSE24 ? "2:4" : "dense";
 }
@@ -69,15 +71,30 @@ static void fetch_record(nv_walk *w, uint32_t distance) {
   nv_set(w->k, w->code[distance], record[1]);
 }
 
-// This warp's row blocks in the step |distance| ahead.
-static LLVMValueRef blocks_at(nv_walk *w, uint32_t distance) {
+// Row blocks of the step |distance| ahead in its panel.
+static LLVMValueRef panel_blocks(nv_walk *w, uint32_t distance) {
   cg_emit *e = &w->k->e;
-  if (w->last_first == NULL) return w->blocks;
+  const nv_shape *shape = &w->k->shape;
+  LLVMValueRef last = cg_i32(e, shape->last_blocks);
+  if (w->last_first == NULL) return last;
   LLVMValueRef index = cg_add(e, nv_get(w->k, e->i32, w->position),
                               cg_i32(e, distance * w->k->geometry.k_slices));
   LLVMValueRef is_full =
       LLVMBuildICmp(e->builder, LLVMIntULT, index, w->last_first, "");
-  return LLVMBuildSelect(e->builder, is_full, w->blocks, w->last_blocks, "");
+  return LLVMBuildSelect(e->builder, is_full, cg_i32(e, shape->blocks), last,
+                         "");
+}
+
+// This warp's row blocks in the step |distance| ahead.
+static LLVMValueRef blocks_at(nv_walk *w, uint32_t distance) {
+  cg_emit *e = &w->k->e;
+  if (!w->has_row_edges && !w->has_idle) {
+    return cg_i32(e, w->k->shape.main_blocks);
+  }
+  LLVMValueRef all = panel_blocks(w, distance);
+  LLVMValueRef before =
+      cg_minimum(e, cg_mul_constant(e, w->group, NV_GROUP_BLOCKS), all);
+  return cg_minimum(e, cg_sub(e, all, before), cg_i32(e, NV_GROUP_BLOCKS));
 }
 
 // NV_STEP_* of the step |distance| ahead.
@@ -146,9 +163,11 @@ static void take_metadata(nv_walk *w, tsr_kind kind,
   }
 }
 
-static void load_all(nv_walk *w, tsr_kind kind) {
+// The step |distance| ahead: the first of all, or one behind an edge.
+static void load_all(nv_walk *w, tsr_kind kind, uint32_t distance) {
   nv_kernel *k = w->k;
-  LLVMValueRef unit = nv_unit(w, kind, nv_get(k, k->e.i32, w->offset[0]));
+  LLVMValueRef unit =
+      nv_unit(w, kind, nv_get(k, k->e.i32, w->offset[distance]));
   nv_comment(k, "%s unit: nothing is loaded yet", kind_name(kind));
   if (kind == TSR_KIND_SPARSE24) load_metadata(w, unit);
   for (uint32_t s = 0; s < nv_steps_ahead(w, kind); ++s) {
@@ -226,7 +245,6 @@ static void emit_body(nv_walk *w, tsr_kind kind, tsr_kind next_kind) {
       ++s;
     } while (s < steps && s % half_steps != 0);
   }
-  nv_set(k, w->is_loaded, LLVMConstInt(k->e.i1, next_kind != TSR_KIND_ZERO, 0));
 }
 
 // ---- Edge bodies ----
@@ -238,29 +256,36 @@ typedef struct edge_work {
   LLVMValueRef metadata[NV_GROUP_BLOCKS];
 } edge_work;
 
-// Units before this warp's in the k-chunk are of whole row groups.
+// This lane's part of the unit's beginning. Units before this warp's in the
+// k-chunk are of whole row groups.
 static LLVMValueRef edge_unit(nv_walk *w, const edge_work *edge) {
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
   uint32_t head = tsr_fragment_metadata_size(4, edge->kind);
-  LLVMValueRef group_size =
-      cg_add(e, cg_mul_constant(e, edge->steps, 4u * TSR_FRAGMENT_SIZE),
-             cg_i32(e, head));
-  LLVMValueRef offset = cg_mul_constant(
-      e, cg_widen(e, nv_get(k, e->i32, w->offset[0])), TSR_FRAGMENT_ALIGNMENT);
-  offset = cg_add(e, offset, cg_widen(e, cg_mul(e, k->group, group_size)));
-  return cg_at_value(e, k->stream, offset);
+  LLVMValueRef size =
+      cg_add(e,
+             cg_mul_constant(e, edge->steps,
+                             4u * TSR_FRAGMENT_SIZE / TSR_FRAGMENT_ALIGNMENT),
+             cg_i32(e, head / TSR_FRAGMENT_ALIGNMENT));
+  LLVMValueRef unit =
+      cg_add(e, nv_get(k, e->i32, w->offset[0]), cg_mul(e, w->group, size));
+  return cg_at_index(e, w->stream, cg_widen(e, unit), TSR_FRAGMENT_ALIGNMENT);
 }
 
-// 1, 2, 4 or 4 words for 1 to 4 row blocks; each case is one load.
-static void edge_metadata(nv_walk *w, edge_work *edge, LLVMValueRef unit) {
+// 1, 2, 4 or 4 words for 1 to 4 row blocks; each case is one load. Fragments
+// come after them.
+static void edge_metadata(nv_walk *w, edge_work *edge) {
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
   LLVMValueRef more = is_above(w, edge->blocks, 2);
   LLVMValueRef words =
       LLVMBuildSelect(e->builder, more, cg_i32(e, 4), edge->blocks, "");
+  // |fragments| is 16 bytes a lane from the unit's beginning.
+  LLVMValueRef less = cg_mul(
+      e, k->lane,
+      cg_sub(e, cg_i32(e, TSR_FRAGMENT_LANE), cg_mul_constant(e, words, 4)));
   LLVMValueRef address = cg_at_value(
-      e, unit, cg_widen(e, cg_mul(e, k->lane, cg_mul_constant(e, words, 4))));
+      e, edge->fragments, LLVMBuildNeg(e->builder, cg_widen(e, less), ""));
   LLVMTypeRef types[] = {e->i32, e->i32, e->i32, e->i32};
   LLVMValueRef arguments[] = {address, words};
   LLVMValueRef values = nv_assembly(
@@ -288,41 +313,46 @@ static LLVMValueRef edge_limit(nv_walk *w, const edge_work *edge,
                          edge->blocks, cg_i32(e, 0), "");
 }
 
-static void edge_multiply(nv_walk *w, const edge_work *edge, uint32_t step,
-                          LLVMValueRef a[NV_GROUP_BLOCKS][4],
-                          const nv_tokens *tokens) {
-  LLVMValueRef limit = edge_limit(w, edge, step);
-  for (uint32_t b = 0; b < w->k->shape.main_blocks; ++b) {
-    cg_branch branch;
-    cg_if(&w->k->e, is_above(w, limit, b), "edge.block", &branch);
-    nv_multiply(w, edge->kind, b, step, a[b], edge->metadata[b], tokens);
-    cg_endif(&w->k->e, &branch);
+// Loads and multiplies |count| steps from |first| on; the loads first.
+static void edge_steps(nv_walk *w, const edge_work *edge, uint32_t first,
+                       uint32_t count, const nv_tokens *tokens) {
+  cg_emit *e = &w->k->e;
+  uint32_t blocks = w->k->shape.main_blocks;
+  LLVMValueRef a[2][NV_GROUP_BLOCKS][4];
+  for (uint32_t i = 0; i < count; ++i) {
+    LLVMValueRef limit = edge_limit(w, edge, first + i);
+    LLVMValueRef bytes =
+        cg_mul_constant(e, edge->blocks, (first + i) * TSR_FRAGMENT_SIZE);
+    LLVMValueRef address = cg_at_value(e, edge->fragments, cg_widen(e, bytes));
+    for (uint32_t b = 0; b < blocks; ++b) {
+      nv_load_guarded(w, address, b * TSR_FRAGMENT_SIZE, limit, b, a[i][b]);
+    }
+  }
+  for (uint32_t i = 0; i < count; ++i) {
+    LLVMValueRef limit = edge_limit(w, edge, first + i);
+    for (uint32_t b = 0; b < blocks; ++b) {
+      cg_branch branch;
+      cg_if(e, is_above(w, limit, b), "edge.block", &branch);
+      nv_multiply(w, edge->kind, b, first + i, a[i][b], edge->metadata[b],
+                  tokens);
+      cg_endif(e, &branch);
+    }
   }
 }
 
 static void edge_half(nv_walk *w, const edge_work *edge, uint32_t half) {
-  nv_kernel *k = w->k;
-  cg_emit *e = &k->e;
   uint32_t count = edge->kind == TSR_KIND_SPARSE24 ? 1 : 2;
-  LLVMValueRef a[2][NV_GROUP_BLOCKS][4];
+  uint32_t first = half * count;
+  // 64 tokens leave registers for one step's weights.
+  uint32_t at_once = w->k->geometry.depth < NV_SLOTS ? 1 : count;
   cg_branch branch;
-  cg_if(e, is_above(w, edge->steps, half * count), "edge.half", &branch);
-  for (uint32_t i = 0; i < count; ++i) {
-    uint32_t step = half * count + i;
-    LLVMValueRef limit = edge_limit(w, edge, step);
-    LLVMValueRef bytes =
-        cg_mul_constant(e, edge->blocks, step * TSR_FRAGMENT_SIZE);
-    LLVMValueRef address = cg_at_value(e, edge->fragments, cg_widen(e, bytes));
-    for (uint32_t b = 0; b < w->k->shape.main_blocks; ++b) {
-      nv_load_guarded(w, address, b * TSR_FRAGMENT_SIZE, limit, b, a[i][b]);
-    }
-  }
+  cg_if(&w->k->e, is_above(w, edge->steps, first), "edge.half", &branch);
   nv_tokens tokens;
   nv_load_tokens(w, half, &tokens);
-  for (uint32_t i = 0; i < count; ++i) {
-    edge_multiply(w, edge, half * count + i, a[i], &tokens);
+  for (uint32_t i = 0; i < count; i += at_once) {
+    edge_steps(w, edge, first + i, at_once, &tokens);
   }
-  cg_endif(e, &branch);
+  cg_endif(&w->k->e, &branch);
 }
 
 static void emit_edge(nv_walk *w, tsr_kind kind) {
@@ -336,12 +366,9 @@ static void emit_edge(nv_walk *w, tsr_kind kind) {
     edge.steps = LLVMBuildLShr(e->builder, cg_add(e, edge.steps, cg_i32(e, 1)),
                                cg_i32(e, 1), "");
   }
-  LLVMValueRef unit = edge_unit(w, &edge);
-  edge.fragments = cg_at_value(
-      e, unit, cg_widen(e, cg_mul_constant(e, k->lane, TSR_FRAGMENT_LANE)));
-  if (kind == TSR_KIND_SPARSE24) edge_metadata(w, &edge, unit);
+  edge.fragments = edge_unit(w, &edge);
+  if (kind == TSR_KIND_SPARSE24) edge_metadata(w, &edge);
   for (uint32_t half = 0; half < 2; ++half) edge_half(w, &edge, half);
-  nv_set(k, w->is_loaded, LLVMConstInt(e->i1, 0, 0));
 }
 
 // ---- One step ----
@@ -350,19 +377,28 @@ static bool has_edges(const nv_walk *w) {
   return w->has_row_edges || w->has_column_edges;
 }
 
-static void load_first(nv_walk *w) {
-  nv_kernel *k = w->k;
-  cg_emit *e = &k->e;
-  LLVMValueRef empty =
-      LLVMBuildNot(e->builder, nv_get(k, e->i1, w->is_loaded), "");
+// Loads the unit of the step |distance| ahead if it is main; |step| says what
+// it is.
+static void load_first(nv_walk *w, LLVMValueRef step, uint32_t distance) {
+  cg_emit *e = &w->k->e;
   for (tsr_kind kind = TSR_KIND_SPARSE24; kind <= TSR_KIND_DENSE; ++kind) {
     if (!w->has_kind[kind]) continue;
     cg_branch branch;
-    LLVMValueRef is_kind = is_equal(w, nv_get(k, e->i32, w->step), kind);
-    cg_if(e, LLVMBuildAnd(e->builder, empty, is_kind, ""), "load.first",
-          &branch);
-    load_all(w, kind);
+    cg_if(e, is_equal(w, step, kind), "load.first", &branch);
+    load_all(w, kind, distance);
     cg_endif(e, &branch);
+  }
+}
+
+// Says that what the registers have is of no use: they are free in the body
+// before this.
+static void clear_weights(nv_walk *w) {
+  cg_emit *e = &w->k->e;
+  for (uint32_t b = 0; b < NV_GROUP_BLOCKS; ++b) {
+    nv_set(w->k, w->metadata[b], cg_i32(e, 0));
+    for (uint32_t i = 0; i < 4 * NV_SLOTS; ++i) {
+      nv_set(w->k, w->weights[i / 4u][b][i % 4u], cg_i32(e, 0));
+    }
   }
 }
 
@@ -398,7 +434,6 @@ static void rotate(nv_walk *w, LLVMValueRef next_step) {
 static void emit_step(nv_walk *w) {
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
-  if (has_edges(w)) load_first(w);
   nv_ring_wait(w);
   fetch_record(w, 2);
   LLVMValueRef step = nv_get(k, e->i32, w->step);
@@ -412,6 +447,8 @@ static void emit_step(nv_walk *w) {
     if (!has_edges(w)) continue;
     cg_if(e, is_equal(w, step, kind + NV_STEP_EDGE), "edge", &branch);
     emit_edge(w, kind);
+    clear_weights(w);
+    load_first(w, next, 1);
     cg_endif(e, &branch);
   }
   rotate(w, next);
@@ -440,18 +477,15 @@ static void variables(nv_walk *w) {
   cg_emit *e = &w->k->e;
   w->position = cg_variable(e, e->i32, "position");
   w->step = cg_variable(e, e->i32, "step");
-  w->is_loaded = cg_variable(e, e->i1, "is_loaded");
   for (uint32_t i = 0; i < 3; ++i) {
     w->offset[i] = cg_variable(e, e->i32, "offset");
     w->code[i] = cg_variable(e, e->i32, "code");
   }
   for (uint32_t b = 0; b < NV_GROUP_BLOCKS; ++b) {
     w->metadata[b] = cg_variable(e, e->i32, "metadata");
-    nv_set(w->k, w->metadata[b], cg_i32(e, 0));
     for (uint32_t i = 0; i < 4 * NV_SLOTS; ++i) {
       LLVMValueRef *slot = w->weights[i / 4u][b];
       slot[i % 4u] = cg_variable(e, e->i32, "weights");
-      nv_set(w->k, slot[i % 4u], cg_i32(e, 0));
     }
     for (uint32_t i = 0; i < 4 * NV_N_TILES; ++i) {
       w->acc.at[b][i / 4u][i % 4u] = cg_variable(e, e->f32, "sum");
@@ -465,25 +499,6 @@ void nv_walk_clear(nv_walk *w) {
       nv_set(w->k, w->acc.at[b][i / 4u][i % 4u], cg_f32(&w->k->e, 0));
     }
   }
-}
-
-// Row blocks of this warp's group in a panel of |blocks|; none in a warp whose
-// tokens are all beyond the last.
-static LLVMValueRef group_blocks(nv_walk *w, uint32_t blocks) {
-  nv_kernel *k = w->k;
-  cg_emit *e = &k->e;
-  LLVMValueRef all = cg_i32(e, blocks);
-  LLVMValueRef before =
-      cg_minimum(e, cg_mul_constant(e, k->group, NV_GROUP_BLOCKS), all);
-  LLVMValueRef count =
-      cg_minimum(e, cg_sub(e, all, before), cg_i32(e, NV_GROUP_BLOCKS));
-  if (k->geometry.token_slices == 1) return count;
-  LLVMValueRef token =
-      cg_add(e, k->token_first,
-             cg_mul_constant(e, k->token_slice, k->geometry.warp_tokens));
-  LLVMValueRef any =
-      LLVMBuildICmp(e->builder, LLVMIntULT, token, k->tokens, "");
-  return LLVMBuildSelect(e->builder, any, count, cg_i32(e, 0), "blocks");
 }
 
 // Do all groups of all panels have main_blocks?
@@ -502,18 +517,28 @@ static bool columns_vary(const nv_kernel *k) {
   return columns >= tile && tile % main != 0;
 }
 
+// A warp whose tokens are all beyond the last counts as one that has no rows.
+static void place_group(nv_walk *w) {
+  nv_kernel *k = w->k;
+  cg_emit *e = &k->e;
+  w->group = k->geometry.groups == 1 ? cg_i32(e, 0) : k->group;
+  if (!w->has_idle) return;
+  LLVMValueRef token =
+      cg_add(e, k->token_first,
+             cg_mul_constant(e, k->token_slice, k->geometry.warp_tokens));
+  LLVMValueRef any =
+      LLVMBuildICmp(e->builder, LLVMIntULT, token, k->tokens, "");
+  w->group = LLVMBuildSelect(e->builder, any, w->group, cg_i32(e, NV_NO_GROUP),
+                             "group");
+}
+
 static void place_units(nv_walk *w) {
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
-  uint32_t blocks = k->shape.main_blocks;
   LLVMValueRef lane = cg_mul_constant(e, k->lane, TSR_FRAGMENT_LANE);
-  for (tsr_kind kind = TSR_KIND_SPARSE24; kind <= TSR_KIND_DENSE; ++kind) {
-    if (!w->has_kind[kind]) continue;
-    uint32_t size = tsr_fragment_unit_size(4, nv_steps(w, kind), kind);
-    LLVMValueRef offset = cg_add(e, lane, cg_mul_constant(e, k->group, size));
-    w->unit[kind] = cg_at_value(e, k->stream, cg_widen(e, offset));
-  }
-  uint32_t words = tsr_fragment_metadata_words(blocks);
+  w->stream = cg_at_value(e, k->stream, cg_widen(e, lane));
+  place_group(w);
+  uint32_t words = tsr_fragment_metadata_words(k->shape.main_blocks);
   if (words == 4) return;
   LLVMValueRef less = cg_mul_constant(e, k->lane, 16u - 4u * words);
   w->metadata_lane = LLVMBuildNeg(e->builder, cg_widen(e, less), "");
@@ -531,13 +556,7 @@ void nv_walk_start(nv_walk *w, LLVMValueRef step_first, LLVMValueRef step_end,
   w->has_idle = k->geometry.token_slices > 1;
   w->has_row_edges = rows_vary(k);
   w->has_column_edges = columns_vary(k);
-  w->blocks = cg_i32(e, shape->main_blocks);
-  if (w->has_row_edges || w->has_idle) {
-    w->blocks = group_blocks(
-        w, shape->panels == 1 ? shape->last_blocks : shape->blocks);
-  }
   if (shape->panels > 1 && shape->last_blocks != shape->blocks) {
-    w->last_blocks = group_blocks(w, shape->last_blocks);
     w->last_first = last_first;
   }
   variables(w);
@@ -545,13 +564,12 @@ void nv_walk_start(nv_walk *w, LLVMValueRef step_first, LLVMValueRef step_end,
   w->zero = LLVMBuildLShr(e->builder, k->warp, cg_i32(e, 8), "zero");
   place_units(w);
   nv_set(k, w->position, cg_add(e, step_first, k->k_slice));
-  nv_set(k, w->is_loaded, LLVMConstInt(e->i1, 0, 0));
   for (uint32_t i = 0; i < 2; ++i) fetch_record(w, i);
   nv_set(k, w->offset[2], cg_i32(e, 0));
   nv_set(k, w->code[2], cg_i32(e, 0));
   nv_set(k, w->step, classify(w, 0));
-  // Without edges a body always leaves the next unit's weights behind.
-  if (!has_edges(w)) load_first(w);
+  clear_weights(w);
+  load_first(w, nv_get(k, e->i32, w->step), 0);
   nv_ring_start(w);
   nv_walk_clear(w);
 }

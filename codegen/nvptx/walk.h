@@ -41,18 +41,17 @@ typedef struct nv_walk {
   nv_kernel *k;
   bool has_row_edges, has_column_edges, has_idle;
   bool has_kind[TSR_KIND_COUNT];
-  LLVMValueRef position;   // variable: this warp's step
-  LLVMValueRef share_end;  // i32
-  // Row blocks of this warp: in full panels, in the last one, and the first
-  // step of that (NULL when all panels have equally many).
-  LLVMValueRef blocks, last_blocks, last_first;
-  LLVMValueRef unit[TSR_KIND_COUNT];  // ptr: this lane's part of main units
-  LLVMValueRef metadata_lane;  // i64: from there to the lane's metadata, or
-                               // NULL for 0
+  LLVMValueRef position;    // variable: this warp's step
+  LLVMValueRef share_end;   // i32
+  LLVMValueRef last_first;  // first step of the last panel, or NULL when all
+                            // panels have equally many rows
+  LLVMValueRef stream;  // ptr: this lane's part of a fragment at its beginning
+  LLVMValueRef group;   // i32: row group; beyond all where the tokens are
+  LLVMValueRef metadata_lane;  // i64: from |stream| to the lane's part of
+                               // metadata at its beginning, or NULL for 0
   // Variables. Records: this step's, the next, the one after it.
   LLVMValueRef offset[3], code[3];
-  LLVMValueRef step;       // NV_STEP_* of this step
-  LLVMValueRef is_loaded;  // its weights are in registers
+  LLVMValueRef step;  // NV_STEP_* of this step
   LLVMValueRef weights[NV_SLOTS][NV_GROUP_BLOCKS][4];
   LLVMValueRef metadata[NV_GROUP_BLOCKS];
   LLVMValueRef zero;  // i32 0, which ptxas does not know
