@@ -23,6 +23,11 @@ typedef struct builder {
   tsr_arena *arena;
   const tsr_plan_schedule *options;
   tsr_nvidia_tables *tables;
+  // The tables' arrays while they grow.
+  tsr_nvidia_step *steps;
+  tsr_nvidia_cut *cuts;
+  tsr_nvidia_worker *workers;
+  tsr_nvidia_segment *segments;
   const uint32_t *classes;
   uint32_t class_count;
   uint32_t *panel_ends;  // [panel_count]: steps up to the end of each panel
@@ -51,16 +56,16 @@ static tsr_status count_steps(const tsr_tile_grid *grid, uint32_t *out_count,
 }
 
 // The steps of one tile at |offset| of the stream; returns the tile's end.
-static uint64_t add_tile(tsr_nvidia_tables *tables, uint32_t panel,
-                         uint32_t column, tsr_kind kind, uint64_t offset) {
-  const tsr_tile_grid *grid = tables->grid;
+static uint64_t add_tile(builder *b, uint32_t panel, uint32_t column,
+                         tsr_kind kind, uint64_t offset) {
+  const tsr_tile_grid *grid = b->tables->grid;
   uint32_t rows = tsr_grid_panel_rows(grid, panel);
   uint32_t columns = tsr_grid_tile_columns(grid, column);
   uint32_t first = column * grid->tile.columns;
   for (uint32_t i = 0; i < tsr_fragment_chunks(columns); ++i) {
     uint32_t here = columns - TSR_FRAGMENT_CHUNK * i;
     if (here > TSR_FRAGMENT_CHUNK) here = TSR_FRAGMENT_CHUNK;
-    tables->steps[tables->step_count++] =
+    b->steps[b->tables->step_count++] =
         (tsr_nvidia_step){.offset = (uint32_t)(offset / TSR_FRAGMENT_ALIGNMENT),
                           .code = tsr_nvidia_step_code(
                               first + TSR_FRAGMENT_CHUNK * i, kind, here)};
@@ -77,7 +82,7 @@ static tsr_status add_steps(builder *b, tsr_error *error) {
     for (uint32_t column = 0; column < grid->column_count; ++column) {
       tsr_kind kind = tsr_grid_kind(grid, panel, column);
       if (kind == TSR_KIND_ZERO) continue;
-      offset = add_tile(tables, panel, column, kind, offset);
+      offset = add_tile(b, panel, column, kind, offset);
     }
     b->panel_ends[panel] = tables->step_count;
   }
@@ -96,9 +101,8 @@ static tsr_status add_steps(builder *b, tsr_error *error) {
 static void add_segment(builder *b, const tsr_fragment_cuts *cuts,
                         const tsr_fragment_segment *from, uint32_t worker_end,
                         uint32_t *reduction) {
-  tsr_nvidia_tables *tables = b->tables;
   uint32_t end = b->panel_ends[from->panel];
-  tsr_nvidia_segment *to = &tables->segments[tables->segment_count++];
+  tsr_nvidia_segment *to = &b->segments[b->tables->segment_count++];
   *to = (tsr_nvidia_segment){.panel = from->panel,
                              .step_end = end < worker_end ? end : worker_end,
                              .partial = TSR_NVIDIA_NO_PARTIAL};
@@ -111,12 +115,11 @@ static void add_segment(builder *b, const tsr_fragment_cuts *cuts,
 }
 
 static void add_workers(builder *b, const tsr_fragment_cuts *cuts) {
-  tsr_nvidia_tables *tables = b->tables;
   uint32_t reduction = 0;
   for (uint32_t i = 0; i < cuts->worker_count; ++i) {
     const tsr_fragment_worker *from = &cuts->workers[i];
     uint32_t end = from->step_first + from->step_count;
-    tables->workers[tables->worker_count++] = (tsr_nvidia_worker){
+    b->workers[b->tables->worker_count++] = (tsr_nvidia_worker){
         .step_first = from->step_first,
         .step_end = end,
         .segment_first = from->segment_first,
@@ -131,7 +134,7 @@ static void add_workers(builder *b, const tsr_fragment_cuts *cuts) {
 static void add_cut(builder *b, const tsr_fragment_cuts *cuts,
                     uint32_t multiprocessors, tsr_nvidia_mode mode) {
   tsr_nvidia_tables *tables = b->tables;
-  tables->cuts[tables->cut_count++] =
+  b->cuts[tables->cut_count++] =
       (tsr_nvidia_cut){.multiprocessors = multiprocessors,
                        .mode = (uint32_t)mode,
                        .worker_first = tables->worker_count,
@@ -208,17 +211,18 @@ static bool allocate(builder *b, uint32_t step_count) {
       workers += n;
     }
   }
-  tables->steps =
-      tsr_arena_alloc_array(b->arena, step_count, sizeof(tsr_nvidia_step));
-  tables->cuts = tsr_arena_alloc_array(b->arena, cuts, sizeof(tsr_nvidia_cut));
-  tables->workers =
-      tsr_arena_alloc_array(b->arena, workers, sizeof(tsr_nvidia_worker));
-  tables->segments = tsr_arena_alloc_array(b->arena, cuts * panels + workers,
-                                           sizeof(tsr_nvidia_segment));
+  b->steps = tsr_arena_alloc_array(b->arena, step_count, sizeof(*b->steps));
+  b->cuts = tsr_arena_alloc_array(b->arena, cuts, sizeof(*b->cuts));
+  b->workers = tsr_arena_alloc_array(b->arena, workers, sizeof(*b->workers));
+  b->segments = tsr_arena_alloc_array(b->arena, cuts * panels + workers,
+                                      sizeof(*b->segments));
   b->panel_ends = tsr_arena_alloc_array(b->arena, panels, sizeof(uint32_t));
-  return tables->steps != NULL && tables->cuts != NULL &&
-         tables->workers != NULL && tables->segments != NULL &&
-         b->panel_ends != NULL;
+  tables->steps = b->steps;
+  tables->cuts = b->cuts;
+  tables->workers = b->workers;
+  tables->segments = b->segments;
+  return b->steps != NULL && b->cuts != NULL && b->workers != NULL &&
+         b->segments != NULL && b->panel_ends != NULL;
 }
 
 static tsr_status build(builder *b, tsr_error *error) {
@@ -247,150 +251,4 @@ tsr_status tsr_nvidia_tables_build(tsr_arena *arena, const tsr_tile_grid *grid,
   tsr_status status = build(&b, error);
   if (status != TSR_OK) *out_tables = (tsr_nvidia_tables){0};
   return status;
-}
-
-void tsr_nvidia_tables_write(const tsr_nvidia_tables *tables, tsr_buffer *out) {
-  tsr_nvidia_schedule header = {.step_count = tables->step_count,
-                                .cut_count = tables->cut_count,
-                                .worker_count = tables->worker_count,
-                                .segment_count = tables->segment_count};
-  tsr_buffer_append(out, &header, sizeof(header));
-  tsr_buffer_append(out, tables->steps,
-                    tables->step_count * sizeof(*tables->steps));
-  tsr_buffer_append(out, tables->cuts,
-                    tables->cut_count * sizeof(*tables->cuts));
-  tsr_buffer_append(out, tables->workers,
-                    tables->worker_count * sizeof(*tables->workers));
-  tsr_buffer_append(out, tables->segments,
-                    tables->segment_count * sizeof(*tables->segments));
-}
-
-// ---- Shares ----------------------------------------------------------------
-
-// Cost of the steps [first, end) of |panel|.
-static uint64_t run_cost(const tsr_nvidia_tables *tables, uint32_t panel,
-                         uint32_t first, uint32_t end, tsr_balance balance) {
-  if (balance == TSR_BALANCE_TILES) return end - first;
-  if (balance == TSR_BALANCE_BYTES) {
-    uint64_t stop = end < tables->step_count
-                        ? (uint64_t)tables->steps[end].offset
-                        : tables->stream_size / TSR_FRAGMENT_ALIGNMENT;
-    if (first == end) return 0;
-    return (stop - tables->steps[first].offset) * TSR_FRAGMENT_ALIGNMENT;
-  }
-  uint32_t blocks =
-      tsr_fragment_blocks(tsr_grid_panel_rows(tables->grid, panel));
-  uint64_t time = 0;
-  for (uint32_t i = first; i < end; ++i) {
-    uint32_t code = tables->steps[i].code;
-    time += tsr_fragment_steps(16 * tsr_nvidia_step_sixteenths(code),
-                               tsr_nvidia_step_kind(code));
-  }
-  return time * blocks;
-}
-
-static uint64_t worker_cost(const tsr_nvidia_tables *tables,
-                            const tsr_nvidia_cut *cut, uint32_t index,
-                            tsr_balance balance) {
-  const tsr_nvidia_worker *worker = &tables->workers[cut->worker_first + index];
-  uint32_t step = worker->step_first;
-  uint64_t cost = 0;
-  for (uint32_t i = worker->segment_first; i < worker->segment_end; ++i) {
-    const tsr_nvidia_segment *segment =
-        &tables->segments[cut->segment_first + i];
-    cost += run_cost(tables, segment->panel, step, segment->step_end, balance);
-    step = segment->step_end;
-  }
-  return cost;
-}
-
-double tsr_nvidia_imbalance(const tsr_nvidia_tables *tables, uint32_t cut,
-                            tsr_balance balance) {
-  const tsr_nvidia_cut *at = &tables->cuts[cut];
-  uint64_t largest = 0, total = 0;
-  for (uint32_t i = 0; i < at->worker_count; ++i) {
-    uint64_t cost = worker_cost(tables, at, i, balance);
-    total += cost;
-    if (cost > largest) largest = cost;
-  }
-  if (total == 0) return 1.0;
-  return (double)largest * at->worker_count / (double)total;
-}
-
-// ---- Text ------------------------------------------------------------------
-
-// "k 64..384 columns 0..2 sDs": zero tiles in between are shown, at the ends
-// not.
-static void dump_run(const tsr_nvidia_tables *tables, uint32_t first,
-                     uint32_t end, tsr_buffer *out) {
-  const tsr_tile_grid *grid = tables->grid;
-  if (first == end) {
-    tsr_buffer_append_string(out, " no tiles");
-    return;
-  }
-  uint32_t last_code = tables->steps[end - 1].code;
-  uint32_t k_first = tsr_nvidia_step_column(tables->steps[first].code);
-  uint32_t k_end = tsr_nvidia_step_column(last_code) +
-                   16 * tsr_nvidia_step_sixteenths(last_code);
-  uint32_t column = k_first / grid->tile.columns;
-  uint32_t last = tsr_nvidia_step_column(last_code) / grid->tile.columns;
-  tsr_buffer_printf(out, " k %u..%u columns %u..%u ", k_first,
-                    k_end < grid->columns ? k_end : grid->columns, column,
-                    last);
-  for (uint32_t step = first; column <= last; ++column) {
-    tsr_kind kind = TSR_KIND_ZERO;
-    while (step < end && tsr_nvidia_step_column(tables->steps[step].code) /
-                                 grid->tile.columns ==
-                             column) {
-      kind = tsr_nvidia_step_kind(tables->steps[step++].code);
-    }
-    tsr_buffer_append_char(out, tsr_kind_describe(kind)->symbol);
-  }
-}
-
-static void dump_worker(const tsr_nvidia_tables *tables,
-                        const tsr_nvidia_cut *cut, uint32_t index,
-                        tsr_buffer *out) {
-  const tsr_nvidia_worker *worker = &tables->workers[cut->worker_first + index];
-  tsr_buffer_printf(
-      out, "  worker %u: steps %u..%u, %llu bytes, time %llu\n", index,
-      worker->step_first, worker->step_end,
-      (unsigned long long)worker_cost(tables, cut, index, TSR_BALANCE_BYTES),
-      (unsigned long long)worker_cost(tables, cut, index, TSR_BALANCE_TIME));
-  uint32_t step = worker->step_first;
-  for (uint32_t i = worker->segment_first; i < worker->segment_end; ++i) {
-    const tsr_nvidia_segment *segment =
-        &tables->segments[cut->segment_first + i];
-    tsr_buffer_printf(out, "    panel %u", segment->panel);
-    dump_run(tables, step, segment->step_end, out);
-    if (segment->partial != TSR_NVIDIA_NO_PARTIAL) {
-      tsr_buffer_printf(out, " -> partial %u of %u..%u, counter %u",
-                        segment->partial, segment->partial_first,
-                        segment->partial_first + segment->partial_count - 1,
-                        segment->reduction);
-    }
-    tsr_buffer_append_char(out, '\n');
-    step = segment->step_end;
-  }
-}
-
-void tsr_nvidia_tables_dump(const tsr_nvidia_tables *tables, tsr_buffer *out) {
-  static const char *const modes[] = {"decode", "prefill"};
-  const tsr_tile_grid *grid = tables->grid;
-  tsr_buffer_printf(out, "matrix %ux%u tile %ux%u steps %u bytes %llu\n",
-                    grid->rows, grid->columns, grid->tile.rows,
-                    grid->tile.columns, tables->step_count,
-                    (unsigned long long)tables->stream_size);
-  for (uint32_t i = 0; i < tables->cut_count; ++i) {
-    const tsr_nvidia_cut *cut = &tables->cuts[i];
-    tsr_buffer_printf(
-        out,
-        "cut %u: %s, %u multiprocessors, workers %u, partials %u, "
-        "reductions %u\n",
-        i, modes[cut->mode], cut->multiprocessors, cut->worker_count,
-        cut->partial_count, cut->reduction_count);
-    for (uint32_t w = 0; w < cut->worker_count; ++w) {
-      dump_worker(tables, cut, w, out);
-    }
-  }
 }

@@ -234,6 +234,58 @@ static void check_classes(const tsr_nvidia_tables *tables, uint32_t workers) {
 
 // ---- The section -----------------------------------------------------------
 
+// Whatever is changed in it: either it is refused, or what it says can be
+// walked (sanitizers watch).
+static void check_damage(const tsr_nvidia_tables *tables, tsr_buffer *section) {
+  static uint64_t random = 5;
+  tsr_nvidia_tables again;
+  tsr_error error = {0};
+  uint32_t words = (uint32_t)(section->size / 4), refused = 0;
+  for (int i = 0; i < 40; ++i) {
+    uint32_t at = random_below(&random, i % 2 == 0 ? 8 : words), saved;
+    uint32_t value = random_below(&random, 3) == 0
+                         ? (uint32_t)random_next(&random)
+                         : random_below(&random, 40);
+    memcpy(&saved, section->data + 4 * (size_t)at, 4);
+    memcpy(section->data + 4 * (size_t)at, &value, 4);
+    tsr_status status =
+        tsr_nvidia_tables_read(section->data, section->size, tables->grid,
+                               tables->stream_size, &again, &error);
+    CHECK(status == TSR_OK || status == TSR_CORRUPT);
+    if (status == TSR_OK) {
+      tsr_buffer text = {0};
+      tsr_nvidia_tables_dump(&again, &text);
+      tsr_buffer_fini(&text);
+    }
+    refused += status != TSR_OK;
+    memcpy(section->data + 4 * (size_t)at, &saved, 4);
+  }
+  CHECK(refused > 5);
+  CHECK_EQ(
+      tsr_nvidia_tables_read(section->data, section->size - 4, tables->grid,
+                             tables->stream_size, &again, &error),
+      TSR_CORRUPT);
+  CHECK_EQ(tsr_nvidia_tables_read(section->data, 12, tables->grid,
+                                  tables->stream_size, &again, &error),
+           TSR_CORRUPT);
+}
+
+// Read back it gives the same text.
+static void check_read(const tsr_nvidia_tables *tables,
+                       const tsr_buffer *section) {
+  tsr_nvidia_tables again;
+  tsr_error error = {0};
+  tsr_buffer expected = {0}, text = {0};
+  CHECK_EQ(tsr_nvidia_tables_read(section->data, section->size, tables->grid,
+                                  tables->stream_size, &again, &error),
+           TSR_OK);
+  tsr_nvidia_tables_dump(tables, &expected);
+  tsr_nvidia_tables_dump(&again, &text);
+  CHECK(strcmp(tsr_buffer_text(&text), tsr_buffer_text(&expected)) == 0);
+  tsr_buffer_fini(&expected);
+  tsr_buffer_fini(&text);
+}
+
 static void check_section(const tsr_nvidia_tables *tables) {
   tsr_buffer out = {0};
   tsr_nvidia_tables_write(tables, &out);
@@ -258,6 +310,10 @@ static void check_section(const tsr_nvidia_tables *tables) {
   }
   CHECK_EQ(worker, tables->worker_count);
   CHECK_EQ(segment, tables->segment_count);
+  if (tables->worker_count < 2000) {
+    check_read(tables, &out);
+    check_damage(tables, &out);
+  }
   tsr_buffer_fini(&out);
 }
 

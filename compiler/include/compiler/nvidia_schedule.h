@@ -10,13 +10,14 @@
 
 typedef struct tsr_nvidia_tables {
   const tsr_tile_grid *grid;
-  tsr_nvidia_step *steps;
+  const tsr_nvidia_step *steps;
   uint32_t step_count;
-  tsr_nvidia_cut *cuts;  // by class, decode first, then prefill by workers
+  const tsr_nvidia_cut
+      *cuts;  // by class, decode first, then prefill by workers
   uint32_t cut_count;
-  tsr_nvidia_worker *workers;
+  const tsr_nvidia_worker *workers;
   uint32_t worker_count;
-  tsr_nvidia_segment *segments;
+  const tsr_nvidia_segment *segments;
   uint32_t segment_count;
   uint64_t stream_size;
 } tsr_nvidia_tables;
@@ -34,6 +35,15 @@ tsr_nvidia_tables_build(tsr_arena *arena, const tsr_tile_grid *grid,
 
 // The schedule section.
 void tsr_nvidia_tables_write(const tsr_nvidia_tables *tables, tsr_buffer *out);
+
+// The inverse, for looking at a bundle: |tables| point into |section|, which is
+// 4-byte aligned, and borrow |grid|, of which kinds are not read. Every number
+// is checked that an index depends on: TSR_CORRUPT otherwise.
+TSR_MUST_USE tsr_status tsr_nvidia_tables_read(const void *section, size_t size,
+                                               const tsr_tile_grid *grid,
+                                               uint64_t stream_size,
+                                               tsr_nvidia_tables *out_tables,
+                                               tsr_error *error);
 
 // For --emit=schedule: every cut, worker by worker, as tile runs.
 void tsr_nvidia_tables_dump(const tsr_nvidia_tables *tables, tsr_buffer *out);
