@@ -228,6 +228,15 @@ tsr_reuse tsr_previous_compare(const tsr_previous *previous, const char *name,
   return *out_changed == 0 ? TSR_REUSE_HIT : TSR_REUSE_CHANGED;
 }
 
+const uint8_t *tsr_previous_bytes(const tsr_previous *previous, uint64_t offset,
+                                  uint64_t size) {
+  if (offset > previous->weights_size ||
+      size > previous->weights_size - offset) {
+    return NULL;
+  }
+  return previous->weights + offset;
+}
+
 const uint8_t *tsr_previous_stream(const tsr_previous *previous,
                                    const char *name, tsr_target_family family,
                                    uint64_t size, uint64_t *out_kept_weights) {
@@ -235,12 +244,10 @@ const uint8_t *tsr_previous_stream(const tsr_previous *previous,
   const old_layer *layer = find_layer(previous, name);
   if (layer == NULL) return NULL;
   const tsr_section *stream = &layer->streams[family];
-  if (stream->size != size || stream->offset > previous->weights_size ||
-      size > previous->weights_size - stream->offset) {
-    return NULL;
-  }
-  const uint8_t *data = previous->weights + stream->offset;
-  if (!tsr_hash_equal(tsr_hash_bytes(data, (size_t)size), stream->hash)) {
+  if (stream->size != size) return NULL;
+  const uint8_t *data = tsr_previous_bytes(previous, stream->offset, size);
+  if (data == NULL ||
+      !tsr_hash_equal(tsr_hash_bytes(data, (size_t)size), stream->hash)) {
     return NULL;
   }
   *out_kept_weights = layer->kept_weights;

@@ -178,6 +178,47 @@ def test_reasons():
     check(all("reused" in line for line in lines(done, "layer ")), done.stderr)
 
 
+# ---- Looking at it ----------------------------------------------------------
+
+def inspect(*arguments):
+    done = subprocess.run([base.TESSERAC, "inspect", *map(str, arguments)],
+                          cwd=base.folder, capture_output=True, text=True)
+    check(done.returncode == 0, f"inspect {arguments}: {done.stderr}")
+    return done.stdout
+
+
+def test_inspect():
+    write(target="host generic;\ntarget cuda sm_80")
+    compile_cuda("-o", "m.bundle")
+    compile_cuda("-o", "m.one", "--single-file")
+    manifest = manifest_of("m.bundle")
+    shown = json.loads(inspect("m.bundle", "--json"))
+    check(shown == json.loads(inspect("m.one", "--json")), "both forms")
+    check(shown["cuda_kernels"] == manifest["cuda_kernels"], "kernels")
+    for ours, theirs in zip(shown["layers"], manifest["layers"]):
+        cuda = theirs["cuda"]
+        check(ours["cuda"]["packed_bytes"] == cuda["stream"]["size"] and
+              ours["cuda"]["padding"] == cuda["padding"], f"{ours['cuda']}")
+        weights = ours["rows"] * ours["columns"]
+        check(abs(ours["cuda"]["bytes_per_weight"] * weights -
+                  cuda["stream"]["size"]) < 1, "bytes per weight")
+        cuts = ours["cuda"]["cuts"]
+        check({cut["multiprocessors"] for cut in cuts} == {84, 108, 128, 132},
+              "classes")
+        check(all(cut["byte_imbalance"] >= 1 and cut["time_imbalance"] >= 1 and
+                  (cut["workers"] > 1 or cut["byte_imbalance"] == 1)
+                  for cut in cuts), "shares")
+    text = inspect("m.bundle")
+    for line in (r"a +\d+ +[\d.]+ kB +\d\.\d{3} +[\d.]+ k?B +[\d.]+ % ",
+                 r"decode +2 +1 +<= \d+ ",
+                 r"cuda sm_80 ptx .* compute capability 8.0 or later$"):
+        check(re.search(f"^{line}", text, re.M), f"{line} in {text}")
+    text = inspect("m.bundle", "--layer", "a")
+    check("Launches" in text and "CUDA launches" in text and
+          re.search(r"^ +108  decode +\d+ ", text, re.M), text)
+    check("tsr_prefill_" in inspect("m.bundle", "--kernels"), "--kernels")
+
+
 # ---- Targets and emissions --------------------------------------------------
 
 def test_targets():

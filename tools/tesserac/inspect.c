@@ -62,6 +62,34 @@ const char *tsr_json_string(const json_t *object, const char *key) {
   return text == NULL ? "" : text;
 }
 
+const json_t *tsr_inspection_cuda(const tsr_inspection *inspection,
+                                  uint32_t index) {
+  return json_object_get(tsr_inspection_json(inspection, index), "cuda");
+}
+
+bool tsr_inspection_schedule(const tsr_inspection *inspection, uint32_t index,
+                             tsr_tile_grid *out_grid,
+                             tsr_nvidia_tables *out_tables) {
+  const json_t *cuda = tsr_inspection_cuda(inspection, index);
+  const json_t *section = json_object_get(cuda, "schedule");
+  const json_t *stream = json_object_get(cuda, "stream");
+  tsr_tile_map map = tsr_inspection_map(inspection, index);
+  uint64_t size = tsr_json_uint(section, "size");
+  if (section == NULL || inspection->members == NULL) return false;
+  *out_grid = (tsr_tile_grid){.tile = {map.tile_rows, map.tile_columns},
+                              .rows = map.rows,
+                              .columns = map.columns,
+                              .panel_count = map.panels,
+                              .column_count = map.tiles_per_panel};
+  const uint8_t *data = tsr_previous_bytes(
+      inspection->members, tsr_json_uint(section, "offset"), size);
+  tsr_error ignored = {0};
+  return data != NULL && (uintptr_t)data % sizeof(uint32_t) == 0 &&
+         tsr_nvidia_tables_read(data, (size_t)size, out_grid,
+                                tsr_json_uint(stream, "size"), out_tables,
+                                &ignored) == TSR_OK;
+}
+
 double tsr_layer_sparsity(const tessera_layer_info *info) {
   double weights = (double)info->rows * info->columns;
   return weights == 0 ? 0 : 1 - (double)info->kept_weights / weights;
@@ -87,6 +115,11 @@ static int open_bundle(tsr_inspection *inspection) {
     tsr_cli_error(cli, "%s: manifest.json: line %d: %s", cli->positionals[0],
                   problem.line, problem.text);
     return TSR_EXIT_DIAGNOSED;
+  }
+  tsr_error failure = {0};
+  if (tsr_previous_open(cli->positionals[0], &inspection->members, &failure) !=
+      TSR_OK) {
+    return tsr_cli_fail(cli, &failure);
   }
   return TSR_EXIT_OK;
 }
@@ -168,6 +201,7 @@ static int run(tsr_cli *cli) {
   if (code == TSR_EXIT_OK) code = choose_layer(&inspection);
   if (code == TSR_EXIT_OK) code = show(&inspection);
   json_decref(inspection.manifest);
+  tsr_previous_close(inspection.members);
   tessera_bundle_close(inspection.bundle);
   return code;
 }
@@ -209,7 +243,8 @@ const tsr_command tsr_command_inspect = {
         "Shows the layers of a bundle with their shapes, kinds of tiles and "
         "bytes against the dense form, the strategies of their kernels with "
         "the token counts that they serve, and the images with the processors "
-        "that they fit. With "
+        "that they fit; for CUDA the registers and spills of every kernel and "
+        "how evenly the thread blocks of every cut share the work. With "
         "--layer: one layer with all parameters of its launches.\n\n"
         "The structure of the bundle is always checked; its checksums are, "
         "when asked for.",

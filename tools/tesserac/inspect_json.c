@@ -50,6 +50,48 @@ static void tile_rows(const tsr_inspection *inspection, uint32_t index,
   tsr_buffer_append_char(out, ']');
 }
 
+static void cuts(const tsr_nvidia_tables *tables, tsr_buffer *out) {
+  static const char *const modes[] = {"decode", "prefill"};
+  tsr_buffer_append_string(out, ",\n      \"cuts\": [");
+  for (uint32_t i = 0; i < tables->cut_count; ++i) {
+    const tsr_nvidia_cut *cut = &tables->cuts[i];
+    tsr_buffer_append_string(out, i == 0 ? "\n       {" : ",\n       {");
+    number(out, "multiprocessors", cut->multiprocessors);
+    text(out, "mode", modes[cut->mode]);
+    number(out, "workers", cut->worker_count);
+    number(out, "partials", cut->partial_count);
+    number(out, "reductions", cut->reduction_count);
+    tsr_buffer_printf(out,
+                      "\"byte_imbalance\": %.6f, \"time_imbalance\": %.6f}",
+                      tsr_nvidia_imbalance(tables, i, TSR_BALANCE_BYTES),
+                      tsr_nvidia_imbalance(tables, i, TSR_BALANCE_TIME));
+  }
+  tsr_buffer_append_char(out, ']');
+}
+
+static void cuda_part(const tsr_inspection *inspection, uint32_t index,
+                      bool is_after, tsr_buffer *out) {
+  const json_t *cuda = tsr_inspection_cuda(inspection, index);
+  if (cuda == NULL) return;
+  tessera_layer_info info = tsr_inspection_layer(inspection, index);
+  uint64_t bytes = tsr_json_uint(json_object_get(cuda, "stream"), "size");
+  double weights = (double)info.rows * info.columns;
+  tsr_buffer_append_string(out, is_after ? ",\n     " : "\n     ");
+  tsr_buffer_append_string(out, "\"cuda\": {");
+  number(out, "packed_bytes", bytes);
+  tsr_buffer_printf(out, "\"bytes_per_weight\": %.6f, ",
+                    weights == 0 ? 0 : (double)bytes / weights);
+  number(out, "padding", tsr_json_uint(cuda, "padding"));
+  number(out, "steps", tsr_json_uint(cuda, "steps"));
+  copy(out, "kernels", json_object_get(cuda, "kernels"));
+  tsr_tile_grid grid;
+  tsr_nvidia_tables tables;
+  if (tsr_inspection_schedule(inspection, index, &grid, &tables)) {
+    cuts(&tables, out);
+  }
+  tsr_buffer_append_char(out, '}');
+}
+
 static void layer(const tsr_inspection *inspection, uint32_t index, bool tiles,
                   tsr_buffer *out) {
   tessera_layer_info info = tsr_inspection_layer(inspection, index);
@@ -81,10 +123,13 @@ static void layer(const tsr_inspection *inspection, uint32_t index, bool tiles,
   number(out, "token_last", info.token_last);
   const json_t *host =
       json_object_get(tsr_inspection_json(inspection, index), "host");
-  tsr_buffer_append_string(out, "\n     ");
-  number(out, "workers", info.worker_count);
-  number(out, "partials", tsr_json_uint(host, "partials"));
-  copy(out, "kernels", json_object_get(host, "kernels"));
+  if (host != NULL) {
+    tsr_buffer_append_string(out, "\n     ");
+    number(out, "workers", info.worker_count);
+    number(out, "partials", tsr_json_uint(host, "partials"));
+    copy(out, "kernels", json_object_get(host, "kernels"));
+  }
+  cuda_part(inspection, index, host != NULL, out);
   if (tiles) tile_rows(inspection, index, out);
   tsr_buffer_append_char(out, '}');
 }
@@ -127,6 +172,10 @@ void tsr_inspection_write_json(const tsr_inspection *inspection, bool tiles,
   tsr_buffer_append_string(out, "\n  ],\n  ");
   copy(out, "kernels", json_object_get(manifest, "kernels"));
   tsr_buffer_append_string(out, ",\n  ");
+  if (json_object_get(manifest, "cuda_kernels") != NULL) {
+    copy(out, "cuda_kernels", json_object_get(manifest, "cuda_kernels"));
+    tsr_buffer_append_string(out, ",\n  ");
+  }
   copy(out, "images", json_object_get(manifest, "images"));
   tsr_buffer_append_string(out, ",\n");
   total(inspection, out);

@@ -10,15 +10,15 @@ static const char *dtype_name(tessera_dtype type) {
   return tsr_dtype_name((tsr_dtype)type);
 }
 
-static void title(const tsr_inspection *inspection, const char *text,
-                  tsr_buffer *out) {
+void tsr_inspection_title(const tsr_inspection *inspection, const char *text,
+                          tsr_buffer *out) {
   bool color = inspection->cli->out_color;
   tsr_buffer_printf(out, "\n%s%s%s\n", tsr_style_code(color, TSR_STYLE_BOLD),
                     text, tsr_style_code(color, TSR_STYLE_NONE));
 }
 
-static void render(const tsr_inspection *inspection, tsr_table *table,
-                   tsr_buffer *out) {
+void tsr_inspection_render(const tsr_inspection *inspection, tsr_table *table,
+                           tsr_buffer *out) {
   const tsr_cli *cli = inspection->cli;
   tsr_error error = {0};
   if (tsr_table_render(table, cli->utf8, cli->out_color, out, &error) !=
@@ -28,21 +28,21 @@ static void render(const tsr_inspection *inspection, tsr_table *table,
   tsr_table_destroy(table);
 }
 
-// "1", "2..16", "17..".
-static void format_range(uint64_t first, uint64_t last, char text[48]) {
+void tsr_format_range(uint64_t first, uint64_t last,
+                      char text[TSR_RANGE_LIMIT]) {
   if (last == UINT32_MAX) {
-    (void)snprintf(text, 48, "%llu..", (unsigned long long)first);
+    (void)snprintf(text, TSR_RANGE_LIMIT, "%llu..", (unsigned long long)first);
   } else if (first == last) {
-    (void)snprintf(text, 48, "%llu", (unsigned long long)first);
+    (void)snprintf(text, TSR_RANGE_LIMIT, "%llu", (unsigned long long)first);
   } else {
-    (void)snprintf(text, 48, "%llu..%llu", (unsigned long long)first,
-                   (unsigned long long)last);
+    (void)snprintf(text, TSR_RANGE_LIMIT, "%llu..%llu",
+                   (unsigned long long)first, (unsigned long long)last);
   }
 }
 
-static void token_range(const json_t *kernel, char text[48]) {
-  format_range(tsr_json_uint_at(kernel, "tokens", 0),
-               tsr_json_uint_at(kernel, "tokens", 1), text);
+static void token_range(const json_t *kernel, char text[TSR_RANGE_LIMIT]) {
+  tsr_format_range(tsr_json_uint_at(kernel, "tokens", 0),
+                   tsr_json_uint_at(kernel, "tokens", 1), text);
 }
 
 // "none", "4.10 kB", "4.10 kB + 768 B/token".
@@ -92,7 +92,12 @@ static void layer_row(const tsr_inspection *inspection, uint32_t index,
   tsr_table_cell(table, "%s", info.name);
   tsr_table_cell(table, "%u x %u", info.rows, info.columns);
   numbers(table, &one);
-  tsr_table_cell(table, "%u", info.worker_count);
+  const json_t *json = tsr_inspection_json(inspection, index);
+  if (json_object_get(json, "host") != NULL) {
+    tsr_table_cell(table, "%u", info.worker_count);
+  } else {
+    tsr_table_cell(table, "-");
+  }
   for (int kind = 0; kind < 3; ++kind) sum->tiles[kind] += one.tiles[kind];
   sum->kept += one.kept;
   sum->weights += one.weights;
@@ -115,15 +120,16 @@ static void layers(const tsr_inspection *inspection, tsr_buffer *out) {
   tsr_table_cell(table, "%s", "");
   numbers(table, &sum);
   tsr_table_cell(table, "%s", "");
-  render(inspection, table, out);
+  tsr_inspection_render(inspection, table, out);
 }
 
-static uint32_t users(const tsr_inspection *inspection, size_t kernel) {
+uint32_t tsr_inspection_users(const tsr_inspection *inspection,
+                              const char *family, size_t kernel) {
   uint32_t count = 0;
   for (uint32_t i = 0; i < inspection->count; ++i) {
-    const json_t *host =
-        json_object_get(tsr_inspection_json(inspection, i), "host");
-    const json_t *list = json_object_get(host, "kernels");
+    const json_t *part =
+        json_object_get(tsr_inspection_json(inspection, i), family);
+    const json_t *list = json_object_get(part, "kernels");
     for (size_t k = 0; k < json_array_size(list); ++k) {
       json_int_t index = json_integer_value(json_array_get(list, k));
       if (index >= 0 && (size_t)index == kernel) ++count;
@@ -132,7 +138,7 @@ static uint32_t users(const tsr_inspection *inspection, size_t kernel) {
   return count;
 }
 
-void tsr_inspection_kernels(const tsr_inspection *inspection, tsr_buffer *out) {
+static void host_kernels(const tsr_inspection *inspection, tsr_buffer *out) {
   static const char *const headers[] = {
       "<kernel",       "<strategy", ">tokens", ">layers", "<scratch per thread",
       "<packed input", NULL};
@@ -140,19 +146,29 @@ void tsr_inspection_kernels(const tsr_inspection *inspection, tsr_buffer *out) {
   tsr_table *table = tsr_table_create(headers);
   for (size_t i = 0; i < json_array_size(list); ++i) {
     const json_t *kernel = json_array_get(list, i);
-    char range[48];
+    char range[TSR_RANGE_LIMIT];
     char bytes[96];
     token_range(kernel, range);
     tsr_table_cell(table, "%s", tsr_json_string(kernel, "name"));
     tsr_table_cell(table, "%s", tsr_json_string(kernel, "strategy"));
     tsr_table_cell(table, "%s", range);
-    tsr_table_cell(table, "%u", users(inspection, i));
+    tsr_table_cell(table, "%u", tsr_inspection_users(inspection, "host", i));
     need(kernel, "scratch", bytes);
     tsr_table_cell(table, "%s", bytes);
     need(kernel, "packed", bytes);
     tsr_table_cell(table, "%s", bytes);
   }
-  render(inspection, table, out);
+  tsr_inspection_render(inspection, table, out);
+}
+
+static bool has_host(const tsr_inspection *inspection) {
+  const json_t *list = json_object_get(inspection->manifest, "kernels");
+  return json_array_size(list) != 0;
+}
+
+void tsr_inspection_kernels(const tsr_inspection *inspection, tsr_buffer *out) {
+  if (has_host(inspection)) host_kernels(inspection, out);
+  tsr_inspection_cuda_kernels(inspection, out);
 }
 
 // One strategy's kernels together.
@@ -193,15 +209,36 @@ static void strategies(const tsr_inspection *inspection, tsr_buffer *out) {
   }
   tsr_table *table = tsr_table_create(headers);
   for (size_t i = 0; i < LIMIT && found[i].name != NULL; ++i) {
-    char range[48];
-    format_range(found[i].first, found[i].last, range);
+    char range[TSR_RANGE_LIMIT];
+    tsr_format_range(found[i].first, found[i].last, range);
     tsr_table_cell(table, "%s", found[i].name);
     tsr_table_cell(table, "%u", found[i].kernels);
     tsr_table_cell(table, "%s", range);
     tsr_table_cell(table, "%s%s", found[i].scratch_first == 0 ? "" : "<= ",
                    tsr_format_bytes(found[i].scratch_first).text);
   }
-  render(inspection, table, out);
+  tsr_inspection_render(inspection, table, out);
+}
+
+// Of a host variant its list; of "sm_86" compute capability 8.6 or what follows
+// it: PTX any later one ("sm_90a" none), a cubin later ones of its generation.
+static void image_needs(const json_t *image, char text[256]) {
+  const char *required = tsr_json_string(image, "required");
+  unsigned number = 0;
+  char exact = 0;
+  if (strcmp(tsr_json_string(image, "family"), "cuda") != 0) {
+    (void)snprintf(text, 256, "%s", required[0] == '\0' ? "nothing" : required);
+    return;
+  }
+  int read = sscanf(tsr_json_string(image, "architecture"), "sm_%u%c", &number,
+                    &exact);
+  bool is_cubin = strcmp(tsr_json_string(image, "format"), "cubin") == 0;
+  char upper[32] = " or later";
+  if (is_cubin) {
+    (void)snprintf(upper, sizeof(upper), " to %u.x", number / 10);
+  }
+  (void)snprintf(text, 256, "compute capability %u.%u%s", number / 10,
+                 number % 10, read == 2 ? "" : upper);
 }
 
 static void images(const tsr_inspection *inspection, tsr_buffer *out) {
@@ -211,18 +248,21 @@ static void images(const tsr_inspection *inspection, tsr_buffer *out) {
   tsr_table *table = tsr_table_create(headers);
   for (size_t i = 0; i < json_array_size(list); ++i) {
     const json_t *image = json_array_get(list, i);
-    const char *required = tsr_json_string(image, "required");
-    tsr_table_cell(table, "%s %s", tsr_json_string(image, "family"),
-                   tsr_json_string(image, "variant"));
+    const char *format = tsr_json_string(image, "format");
+    char needs[256];
+    image_needs(image, needs);
+    tsr_table_cell(table, "%s %s%s%s", tsr_json_string(image, "family"),
+                   tsr_json_string(image, "variant"),
+                   format[0] == '\0' ? "" : " ", format);
     tsr_table_cell(table, "%s", tsr_json_string(image, "architecture"));
     tsr_table_cell(
         table, "%lld",
         (long long)json_integer_value(json_object_get(image, "rank")));
     tsr_table_cell(table, "%s",
                    tsr_format_bytes(tsr_json_uint(image, "size")).text);
-    tsr_table_cell(table, "%s", required[0] == '\0' ? "nothing" : required);
+    tsr_table_cell(table, "%s", needs);
   }
-  render(inspection, table, out);
+  tsr_inspection_render(inspection, table, out);
 }
 
 void tsr_inspection_tables(const tsr_inspection *inspection, tsr_buffer *out) {
@@ -231,11 +271,15 @@ void tsr_inspection_tables(const tsr_inspection *inspection, tsr_buffer *out) {
                     tessera_bundle_name(inspection->bundle),
                     tsr_json_string(compiler, "version"),
                     tsr_json_string(compiler, "fingerprint"));
-  title(inspection, "Layers", out);
+  tsr_inspection_title(inspection, "Layers", out);
   layers(inspection, out);
-  title(inspection, "Kernels", out);
-  strategies(inspection, out);
-  title(inspection, "Images", out);
+  tsr_inspection_cuda_layers(inspection, out);
+  if (has_host(inspection)) {
+    tsr_inspection_title(inspection, "Kernels", out);
+    strategies(inspection, out);
+  }
+  tsr_inspection_cuda_strategies(inspection, out);
+  tsr_inspection_title(inspection, "Images", out);
   images(inspection, out);
 }
 
@@ -292,7 +336,7 @@ static void launches(const tsr_inspection *inspection, const json_t *host,
     json_int_t index = json_integer_value(json_array_get(list, i));
     const json_t *kernel =
         index < 0 ? NULL : json_array_get(all, (size_t)index);
-    char range[48];
+    char range[TSR_RANGE_LIMIT];
     char text[96];
     token_range(kernel, range);
     tsr_table_cell(table, "%s", range);
@@ -303,7 +347,22 @@ static void launches(const tsr_inspection *inspection, const json_t *host,
     need(kernel, "packed", text);
     tsr_table_cell(table, "%s", text);
   }
-  render(inspection, table, out);
+  tsr_inspection_render(inspection, table, out);
+}
+
+static void host_details(const tsr_inspection *inspection,
+                         const tessera_layer_info *info, const json_t *host,
+                         tsr_buffer *out) {
+  field(out, "workers", "%u", info->worker_count);
+  uint64_t partials = tsr_json_uint(host, "partials");
+  if (partials == 0) {
+    field(out, "partial sums", "none");
+  } else {
+    field(out, "partial sums", "%llu of %u x N floats",
+          (unsigned long long)partials, info->tile_rows);
+  }
+  tsr_inspection_title(inspection, "Launches", out);
+  launches(inspection, host, out);
 }
 
 void tsr_inspection_details(const tsr_inspection *inspection, tsr_buffer *out) {
@@ -322,14 +381,6 @@ void tsr_inspection_details(const tsr_inspection *inspection, tsr_buffer *out) {
         dtype_name(info.output_type));
   epilogue(&info, out);
   bytes(&info, out);
-  field(out, "workers", "%u", info.worker_count);
-  uint64_t partials = tsr_json_uint(host, "partials");
-  if (partials == 0) {
-    field(out, "partial sums", "none");
-  } else {
-    field(out, "partial sums", "%llu of %u x N floats",
-          (unsigned long long)partials, info.tile_rows);
-  }
-  title(inspection, "Launches", out);
-  launches(inspection, host, out);
+  if (host != NULL) host_details(inspection, &info, host, out);
+  tsr_inspection_cuda_details(inspection, out);
 }

@@ -7,6 +7,8 @@
 #include <jansson.h>
 
 #include "common/cli.h"
+#include "common/table.h"
+#include "compiler/bundle.h"
 #include "tessera/tessera.h"
 #include "tesserac/tile_map.h"
 
@@ -14,6 +16,7 @@ typedef struct tsr_inspection {
   const tsr_cli *cli;
   tessera_bundle *bundle;
   json_t *manifest;
+  tsr_previous *members;  // the same once more, for schedule sections
   // What --layer chose, or all.
   uint32_t first;
   uint32_t count;
@@ -32,7 +35,40 @@ uint64_t tsr_json_uint(const json_t *object, const char *key);
 const char *tsr_json_string(const json_t *object, const char *key);
 uint64_t tsr_json_uint_at(const json_t *object, const char *key, size_t index);
 
+// Layer |index|'s part for CUDA; NULL without.
+const json_t *tsr_inspection_cuda(const tsr_inspection *inspection,
+                                  uint32_t index);
+// Its schedule, which borrows |out_grid|; false where there is none or it is
+// damaged.
+bool tsr_inspection_schedule(const tsr_inspection *inspection, uint32_t index,
+                             tsr_tile_grid *out_grid,
+                             tsr_nvidia_tables *out_tables);
+
 double tsr_layer_sparsity(const tessera_layer_info *info);
+
+// Pieces of the forms.
+void tsr_inspection_title(const tsr_inspection *inspection, const char *text,
+                          tsr_buffer *out);
+// Prints and destroys |table|.
+void tsr_inspection_render(const tsr_inspection *inspection, tsr_table *table,
+                           tsr_buffer *out);
+enum { TSR_RANGE_LIMIT = 48 };
+// "1", "2..16", "17..".
+void tsr_format_range(uint64_t first, uint64_t last,
+                      char text[TSR_RANGE_LIMIT]);
+// Layers of the inspection whose part |family| ("host", "cuda") has |kernel|.
+uint32_t tsr_inspection_users(const tsr_inspection *inspection,
+                              const char *family, size_t kernel);
+
+// What there is for CUDA; nothing without.
+void tsr_inspection_cuda_layers(const tsr_inspection *inspection,
+                                tsr_buffer *out);
+void tsr_inspection_cuda_strategies(const tsr_inspection *inspection,
+                                    tsr_buffer *out);
+void tsr_inspection_cuda_kernels(const tsr_inspection *inspection,
+                                 tsr_buffer *out);
+void tsr_inspection_cuda_details(const tsr_inspection *inspection,
+                                 tsr_buffer *out);
 
 // The forms. They append to |out|.
 void tsr_inspection_tables(const tsr_inspection *inspection, tsr_buffer *out);

@@ -295,6 +295,10 @@ tsr_reuse tsr_previous_compare(const tsr_previous *previous, const char *name,
 const uint8_t *tsr_previous_stream(const tsr_previous *previous,
                                    const char *name, tsr_target_family family,
                                    uint64_t size, uint64_t *out_kept_weights);
+// A range of its weights.bin, unchecked but for its place; NULL where there is
+// no such. Borrowed.
+const uint8_t *tsr_previous_bytes(const tsr_previous *previous, uint64_t offset,
+                                  uint64_t size);
 // Its bytes will not be used again.
 void tsr_previous_drop(const tsr_previous *previous, const uint8_t *data,
                        uint64_t size);
