@@ -23,11 +23,6 @@ typedef struct builder {
   tsr_arena *arena;
   const tsr_plan_schedule *options;
   tsr_nvidia_tables *tables;
-  // The tables' arrays while they grow.
-  tsr_nvidia_step *steps;
-  tsr_nvidia_cut *cuts;
-  tsr_nvidia_worker *workers;
-  tsr_nvidia_segment *segments;
   const uint32_t *classes;
   uint32_t class_count;
   uint32_t *panel_ends;  // [panel_count]: steps up to the end of each panel
@@ -65,7 +60,7 @@ static uint64_t add_tile(builder *b, uint32_t panel, uint32_t column,
   for (uint32_t i = 0; i < tsr_fragment_chunks(columns); ++i) {
     uint32_t here = columns - TSR_FRAGMENT_CHUNK * i;
     if (here > TSR_FRAGMENT_CHUNK) here = TSR_FRAGMENT_CHUNK;
-    b->steps[b->tables->step_count++] =
+    b->tables->steps[b->tables->step_count++] =
         (tsr_nvidia_step){.offset = (uint32_t)(offset / TSR_FRAGMENT_ALIGNMENT),
                           .code = tsr_nvidia_step_code(
                               first + TSR_FRAGMENT_CHUNK * i, kind, here)};
@@ -102,7 +97,7 @@ static void add_segment(builder *b, const tsr_fragment_cuts *cuts,
                         const tsr_fragment_segment *from, uint32_t worker_end,
                         uint32_t *reduction) {
   uint32_t end = b->panel_ends[from->panel];
-  tsr_nvidia_segment *to = &b->segments[b->tables->segment_count++];
+  tsr_nvidia_segment *to = &b->tables->segments[b->tables->segment_count++];
   *to = (tsr_nvidia_segment){.panel = from->panel,
                              .step_end = end < worker_end ? end : worker_end,
                              .partial = TSR_NVIDIA_NO_PARTIAL};
@@ -119,7 +114,7 @@ static void add_workers(builder *b, const tsr_fragment_cuts *cuts) {
   for (uint32_t i = 0; i < cuts->worker_count; ++i) {
     const tsr_fragment_worker *from = &cuts->workers[i];
     uint32_t end = from->step_first + from->step_count;
-    b->workers[b->tables->worker_count++] = (tsr_nvidia_worker){
+    b->tables->workers[b->tables->worker_count++] = (tsr_nvidia_worker){
         .step_first = from->step_first,
         .step_end = end,
         .segment_first = from->segment_first,
@@ -134,7 +129,7 @@ static void add_workers(builder *b, const tsr_fragment_cuts *cuts) {
 static void add_cut(builder *b, const tsr_fragment_cuts *cuts,
                     uint32_t multiprocessors, tsr_nvidia_mode mode) {
   tsr_nvidia_tables *tables = b->tables;
-  b->cuts[tables->cut_count++] =
+  tables->cuts[tables->cut_count++] =
       (tsr_nvidia_cut){.multiprocessors = multiprocessors,
                        .mode = (uint32_t)mode,
                        .worker_first = tables->worker_count,
@@ -211,18 +206,17 @@ static bool allocate(builder *b, uint32_t step_count) {
       workers += n;
     }
   }
-  b->steps = tsr_arena_alloc_array(b->arena, step_count, sizeof(*b->steps));
-  b->cuts = tsr_arena_alloc_array(b->arena, cuts, sizeof(*b->cuts));
-  b->workers = tsr_arena_alloc_array(b->arena, workers, sizeof(*b->workers));
-  b->segments = tsr_arena_alloc_array(b->arena, cuts * panels + workers,
-                                      sizeof(*b->segments));
+  tables->steps =
+      tsr_arena_alloc_array(b->arena, step_count, sizeof(*tables->steps));
+  tables->cuts = tsr_arena_alloc_array(b->arena, cuts, sizeof(*tables->cuts));
+  tables->workers =
+      tsr_arena_alloc_array(b->arena, workers, sizeof(*tables->workers));
+  tables->segments = tsr_arena_alloc_array(b->arena, cuts * panels + workers,
+                                           sizeof(*tables->segments));
   b->panel_ends = tsr_arena_alloc_array(b->arena, panels, sizeof(uint32_t));
-  tables->steps = b->steps;
-  tables->cuts = b->cuts;
-  tables->workers = b->workers;
-  tables->segments = b->segments;
-  return b->steps != NULL && b->cuts != NULL && b->workers != NULL &&
-         b->segments != NULL && b->panel_ends != NULL;
+  return tables->steps != NULL && tables->cuts != NULL &&
+         tables->workers != NULL && tables->segments != NULL &&
+         b->panel_ends != NULL;
 }
 
 static tsr_status build(builder *b, tsr_error *error) {

@@ -75,46 +75,67 @@ static bool check_cut(const tsr_nvidia_tables *tables,
   return true;
 }
 
-// Points |out| into |section|; false when its size is not what it says.
-static bool place_tables(const uint8_t *section, size_t size,
-                         tsr_nvidia_tables *out) {
+// The sizes that |section| says; false when they are not its size.
+static bool read_header(const void *section, size_t size,
+                        tsr_nvidia_tables *out) {
   tsr_nvidia_schedule header;
   if (size < sizeof(header)) return false;
   memcpy(&header, section, sizeof(header));
-  uint64_t steps = sizeof(header);
-  uint64_t cuts = steps + (uint64_t)header.step_count * sizeof(*out->steps);
-  uint64_t workers = cuts + (uint64_t)header.cut_count * sizeof(*out->cuts);
-  uint64_t segments =
-      workers + (uint64_t)header.worker_count * sizeof(*out->workers);
-  uint64_t end =
-      segments + (uint64_t)header.segment_count * sizeof(*out->segments);
-  if (end != size) return false;
   out->step_count = header.step_count;
   out->cut_count = header.cut_count;
   out->worker_count = header.worker_count;
   out->segment_count = header.segment_count;
-  out->steps = (const void *)(section + steps);
-  out->cuts = (const void *)(section + cuts);
-  out->workers = (const void *)(section + workers);
-  out->segments = (const void *)(section + segments);
-  return true;
+  return sizeof(header) + (uint64_t)header.step_count * sizeof(*out->steps) +
+             (uint64_t)header.cut_count * sizeof(*out->cuts) +
+             (uint64_t)header.worker_count * sizeof(*out->workers) +
+             (uint64_t)header.segment_count * sizeof(*out->segments) ==
+         size;
 }
 
-tsr_status tsr_nvidia_tables_read(const void *section, size_t size,
-                                  const tsr_tile_grid *grid,
+// A copy of the next |count| elements of |*io_at|; NULL when out of memory.
+static void *take(tsr_arena *arena, const uint8_t **io_at, uint32_t count,
+                  size_t size) {
+  void *copy = tsr_arena_alloc_array(arena, count, size);
+  if (copy != NULL) memcpy(copy, *io_at, count * size);
+  *io_at += count * size;
+  return copy;
+}
+
+static bool copy_tables(tsr_arena *arena, const void *section,
+                        tsr_nvidia_tables *out) {
+  const uint8_t *at = (const uint8_t *)section + sizeof(tsr_nvidia_schedule);
+  out->steps = take(arena, &at, out->step_count, sizeof(*out->steps));
+  out->cuts = take(arena, &at, out->cut_count, sizeof(*out->cuts));
+  out->workers = take(arena, &at, out->worker_count, sizeof(*out->workers));
+  out->segments = take(arena, &at, out->segment_count, sizeof(*out->segments));
+  return out->steps != NULL && out->cuts != NULL && out->workers != NULL &&
+         out->segments != NULL;
+}
+
+static tsr_status read(tsr_arena *arena, const void *section, size_t size,
+                       tsr_nvidia_tables *out, tsr_error *error) {
+  bool is_sound = read_header(section, size, out);
+  if (is_sound && !copy_tables(arena, section, out)) {
+    return tsr_error_out_of_memory(error);
+  }
+  is_sound = is_sound && check_steps(out);
+  for (uint32_t i = 0; is_sound && i < out->cut_count; ++i) {
+    is_sound = check_cut(out, &out->cuts[i]);
+  }
+  return is_sound ? TSR_OK
+                  : tsr_error_set(error, TSR_CORRUPT,
+                                  "a CUDA schedule contradicts itself");
+}
+
+tsr_status tsr_nvidia_tables_read(tsr_arena *arena, const void *section,
+                                  size_t size, const tsr_tile_grid *grid,
                                   uint64_t stream_size,
                                   tsr_nvidia_tables *out_tables,
                                   tsr_error *error) {
   *out_tables = (tsr_nvidia_tables){.grid = grid, .stream_size = stream_size};
-  bool is_sound = place_tables(section, size, out_tables);
-  is_sound = is_sound && check_steps(out_tables);
-  for (uint32_t i = 0; is_sound && i < out_tables->cut_count; ++i) {
-    is_sound = check_cut(out_tables, &out_tables->cuts[i]);
-  }
-  if (is_sound) return TSR_OK;
-  *out_tables = (tsr_nvidia_tables){0};
-  return tsr_error_set(error, TSR_CORRUPT,
-                       "a CUDA schedule contradicts itself");
+  tsr_status status = read(arena, section, size, out_tables, error);
+  if (status != TSR_OK) *out_tables = (tsr_nvidia_tables){0};
+  return status;
 }
 
 // ---- Shares ----------------------------------------------------------------

@@ -68,7 +68,7 @@ const json_t *tsr_inspection_cuda(const tsr_inspection *inspection,
 }
 
 bool tsr_inspection_schedule(const tsr_inspection *inspection, uint32_t index,
-                             tsr_tile_grid *out_grid,
+                             tsr_arena *arena, tsr_tile_grid *out_grid,
                              tsr_nvidia_tables *out_tables) {
   const json_t *cuda = tsr_inspection_cuda(inspection, index);
   const json_t *section = json_object_get(cuda, "schedule");
@@ -84,8 +84,8 @@ bool tsr_inspection_schedule(const tsr_inspection *inspection, uint32_t index,
   const uint8_t *data = tsr_previous_bytes(
       inspection->members, tsr_json_uint(section, "offset"), size);
   tsr_error ignored = {0};
-  return data != NULL && (uintptr_t)data % sizeof(uint32_t) == 0 &&
-         tsr_nvidia_tables_read(data, (size_t)size, out_grid,
+  return data != NULL &&
+         tsr_nvidia_tables_read(arena, data, (size_t)size, out_grid,
                                 tsr_json_uint(stream, "size"), out_tables,
                                 &ignored) == TSR_OK;
 }

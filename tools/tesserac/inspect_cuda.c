@@ -252,8 +252,11 @@ void tsr_inspection_cuda_details(const tsr_inspection *inspection,
   launches(inspection, cuda, out);
   tsr_tile_grid grid;
   tsr_nvidia_tables tables;
-  if (!tsr_inspection_schedule(inspection, index, &grid, &tables)) return;
-  tsr_inspection_title(inspection, "Cuts (most: largest share over the mean)",
-                       out);
-  cuts(inspection, &tables, out);
+  tsr_arena arena = {0};
+  if (tsr_inspection_schedule(inspection, index, &arena, &grid, &tables)) {
+    tsr_inspection_title(inspection, "Cuts (most: largest share over the mean)",
+                         out);
+    cuts(inspection, &tables, out);
+  }
+  tsr_arena_fini(&arena);
 }

@@ -86,9 +86,11 @@ static void cuda_part(const tsr_inspection *inspection, uint32_t index,
   copy(out, "kernels", json_object_get(cuda, "kernels"));
   tsr_tile_grid grid;
   tsr_nvidia_tables tables;
-  if (tsr_inspection_schedule(inspection, index, &grid, &tables)) {
+  tsr_arena arena = {0};
+  if (tsr_inspection_schedule(inspection, index, &arena, &grid, &tables)) {
     cuts(&tables, out);
   }
+  tsr_arena_fini(&arena);
   tsr_buffer_append_char(out, '}');
 }
 

@@ -38,10 +38,10 @@ uint64_t tsr_json_uint_at(const json_t *object, const char *key, size_t index);
 // Layer |index|'s part for CUDA; NULL without.
 const json_t *tsr_inspection_cuda(const tsr_inspection *inspection,
                                   uint32_t index);
-// Its schedule, which borrows |out_grid|; false where there is none or it is
-// damaged.
+// Its schedule, in |arena|, which borrows |out_grid|; false where there is none
+// or it is damaged.
 bool tsr_inspection_schedule(const tsr_inspection *inspection, uint32_t index,
-                             tsr_tile_grid *out_grid,
+                             tsr_arena *arena, tsr_tile_grid *out_grid,
                              tsr_nvidia_tables *out_tables);
 
 double tsr_layer_sparsity(const tessera_layer_info *info);

@@ -10,14 +10,13 @@
 
 typedef struct tsr_nvidia_tables {
   const tsr_tile_grid *grid;
-  const tsr_nvidia_step *steps;
+  tsr_nvidia_step *steps;
   uint32_t step_count;
-  const tsr_nvidia_cut
-      *cuts;  // by class, decode first, then prefill by workers
+  tsr_nvidia_cut *cuts;  // by class, decode first, then prefill by workers
   uint32_t cut_count;
-  const tsr_nvidia_worker *workers;
+  tsr_nvidia_worker *workers;
   uint32_t worker_count;
-  const tsr_nvidia_segment *segments;
+  tsr_nvidia_segment *segments;
   uint32_t segment_count;
   uint64_t stream_size;
 } tsr_nvidia_tables;
@@ -36,10 +35,11 @@ tsr_nvidia_tables_build(tsr_arena *arena, const tsr_tile_grid *grid,
 // The schedule section.
 void tsr_nvidia_tables_write(const tsr_nvidia_tables *tables, tsr_buffer *out);
 
-// The inverse, for looking at a bundle: |tables| point into |section|, which is
-// 4-byte aligned, and borrow |grid|, of which kinds are not read. Every number
-// is checked that an index depends on: TSR_CORRUPT otherwise.
-TSR_MUST_USE tsr_status tsr_nvidia_tables_read(const void *section, size_t size,
+// The inverse, for looking at a bundle: the tables are copied into |arena| and
+// borrow |grid|, of which kinds are not read. Every number is checked that an
+// index depends on: TSR_CORRUPT otherwise.
+TSR_MUST_USE tsr_status tsr_nvidia_tables_read(tsr_arena *arena,
+                                               const void *section, size_t size,
                                                const tsr_tile_grid *grid,
                                                uint64_t stream_size,
                                                tsr_nvidia_tables *out_tables,
