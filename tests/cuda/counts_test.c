@@ -32,6 +32,8 @@ static const count_case cases[] = {
     {"48 rows N=8", LAYER_RANDOM_50, 192, 640, 48, 160, 7, 8, BF16, 0},
     {"prefill N=128", LAYER_RANDOM_50, 512, 1024, 128, 128, 7, 128, BF16, 0},
     {"prefill N=200", LAYER_RANDOM_50, 256, 512, 128, 128, 7, 200, F16, 1},
+    {"prefill N=150", LAYER_RANDOM_50, 256, 512, 128, 128, 7, 150, F16, 1},
+    {"prefill N=300", LAYER_RANDOM_50, 256, 512, 64, 64, 7, 300, BF16, 1},
     {"prefill N=65", LAYER_RANDOM_30, 256, 512, 64, 64, 7, 65, BF16, 2},
     {"prefill 256 rows", LAYER_RANDOM_50, 512, 512, 256, 128, 1, 256, F16, 0},
 };
@@ -63,17 +65,23 @@ static bool launch(device *dev, const layer *l, const count_case *c,
 
 // ---- Weights ---------------------------------------------------------------
 
-// Each byte of the stream is read |times| times.
+// Warps side by side in tokens, of all token tiles, that have tokens: a warp
+// reads what it multiplies, and one without tokens does neither.
+static uint32_t warps_in_tokens(const count_case *c, const run_result *r) {
+  uint32_t block = r->kernel->block_tokens;
+  uint32_t warp = r->kernel->geometry.warp_tokens;
+  return c->tokens / block * r->kernel->geometry.token_slices +
+         (c->tokens % block + warp - 1) / warp;
+}
+
+// Each byte of the stream is read once by each of these warps.
 static void check_reads(device *dev, const layer *l, const count_case *c,
                         uint32_t width, run_result *out) {
   size_t size = l->tables.stream_size;
   uint8_t *reads = calloc(size + 1, 1);
   if (reads == NULL) abort();
   CHECK(launch(dev, l, c, reads, width, out));
-  // A warp reads what it multiplies; warps side by side in tokens, and token
-  // tiles, read the same.
-  uint32_t times = out->kernel->geometry.token_slices *
-                   ((c->tokens - 1) / out->kernel->block_tokens + 1);
+  uint32_t times = warps_in_tokens(c, out);
   if (out->kernel->mode == TSR_NVIDIA_DECODE) CHECK_EQ(times, 1);
   size_t wrong = 0, first = 0;
   for (size_t i = 0; i < size; ++i) {
@@ -118,8 +126,8 @@ static uint64_t least_mma(const layer *l, tsr_kind kind) {
 
 static void check_mma(const layer *l, const count_case *c,
                       const run_result *r) {
-  uint64_t n_tiles = (uint64_t)(r->kernel->block_tokens / 8) *
-                     ((c->tokens - 1) / r->kernel->block_tokens + 1);
+  uint64_t n_tiles =
+      (uint64_t)(r->kernel->geometry.warp_tokens / 8) * warps_in_tokens(c, r);
   CHECK_EQ(matrix_count(&r->profile, false),
            least_mma(l, TSR_KIND_DENSE) * n_tiles);
   CHECK_EQ(matrix_count(&r->profile, true),
