@@ -8,8 +8,8 @@
 static const tsr_tile_shape tiles[] = {
     {16, 32},  {16, 512},  {32, 64},  {48, 160},  {64, 64},  {96, 96},
     {128, 64}, {128, 128}, {208, 32}, {256, 128}, {256, 512}};
-static const uint32_t tokens[] = {1,  2,  7,  8,  9,   16, 17,
-                                  32, 33, 64, 65, 128, 200};
+static const uint32_t tokens[] = {1,  2,  7,  8,  9,   16,  17,
+                                  32, 33, 64, 65, 128, 200, 300};
 static const tsr_dtype types[] = {TSR_DTYPE_BF16, TSR_DTYPE_F16};
 static const uint32_t workers[] = {1, 7, 108, 132};
 static const uint32_t panels[] = {1, 2, 3};

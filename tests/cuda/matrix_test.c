@@ -8,7 +8,7 @@
 //
 // sample: a covering sample of all pairs. full: the product of the first six
 // dimensions; the others are drawn for each of its cases, so all their values
-// meet all of the six's: 25,168 cases, most of a day on two cores, which is why
+// meet all of the six's: 29,568 cases, most of a day on two cores, which is why
 // it can be cut into shards (ctest -L long, see CMakeLists.txt).
 #include "matrix.h"
 

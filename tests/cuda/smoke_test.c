@@ -38,6 +38,8 @@ static const smoke smokes[] = {
      TSR_ACTIVATION_GELU_ERF, true, false},
     {"prefill", LAYER_RANDOM_50, 256, 512, 128, 128, 7, 200, BF16, BF16,
      TSR_ACTIVATION_SILU, true, true},
+    {"token tiles", LAYER_RANDOM_50, 256, 512, 128, 128, 7, 600, BF16, F32, 0,
+     true, true},
     {"ragged", LAYER_RANDOM_50, 250, 490, 96, 96, 7, 33, BF16, BF16,
      TSR_ACTIVATION_SWIGLU, true, true},
     {"small tiles", LAYER_RANDOM_50, 120, 200, 16, 32, 7, 9, F16, F32, 0, true,
