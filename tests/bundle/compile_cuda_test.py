@@ -314,6 +314,9 @@ def test_cubins():
               row["spill_loads"] == 0, f"{row}")
     data = (base.folder / "m.bundle" / cubin["file"]).read_bytes()
     check(data[:4] == b"\x7fELF", "a cubin is an ELF file")
+    check(lines(compile_plan("-o", "m.bundle", "--ptxas", PTXAS, "--why"),
+                "cubin ") == ["cubin for sm_80: from the cache"], "cached")
+    check(manifest_of("m.bundle") == manifest, "the cache changes nothing")
     compile_plan("-o", "again.bundle", "--ptxas", PTXAS, "--no-cache")
     check(same(base.folder / "m.bundle", base.folder / "again.bundle"),
           "cubins are reproducible")

@@ -32,8 +32,10 @@ layer "ragged" {
 """
 
 PTXAS = """#!/bin/sh
-if [ "$1" = --version ]; then
-  echo 'Cuda compilation tools, release 13.0, V13.0.88'
+if [ "$1" = --version ]; then  # cubins are cached by it
+  answers=$(printf '%s' "$SPILLS$REGISTERS" | cksum | cut -c1-5)
+  [ "$SPILLS$REGISTERS" = none ] && answers=3
+  echo "Cuda compilation tools, release 1.2, V1.2.$answers"
   exit
 fi
 for word; do
@@ -148,7 +150,7 @@ def test_resources():
     check(code == 0, f"resources=json: {code}")
     shutil.rmtree("ptx")
     told = json.loads(out)
-    check(told["ptxas"] == "13.0.88", told["ptxas"])
+    check(told["ptxas"] == "1.2.3", told["ptxas"])
     check([t["target"] for t in told["targets"]] == ["sm_80", "sm_86"], told)
     kernels = {k["kernel"]: k for k in told["targets"][0]["kernels"]}
     check(len(kernels) == 6, f"{len(kernels)} kernels")

@@ -66,6 +66,7 @@ typedef struct tsr_cuda_report {
 typedef struct tsr_cuda_module {
   tsr_buffer ptx;
   tsr_buffer cubin;  // empty without ptxas
+  tsr_cache_result cache;
 } tsr_cuda_module;
 
 // How a layer's shares came out in the decode cut of one class of device.

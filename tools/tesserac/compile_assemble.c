@@ -2,6 +2,7 @@
 // tesserac compile: each CUDA target's kernels into one module, and where there
 // is ptxas that into a cubin. All in memory: what may stop the compile (gates)
 // comes between this and the first byte that is written.
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -51,18 +52,91 @@ static tsr_status join(const tsr_compile *c, uint32_t target, tsr_buffer *out,
   return status;
 }
 
+// ---- Cubins ----------------------------------------------------------------
+
+// In the cache a cubin comes after what ptxas reported of its kernels.
+enum { CUBIN_ENTRY_VERSION = 1, NUMBERS = 5 };
+
+static tsr_hash cubin_key(const tsr_compile *c, uint32_t target) {
+  const tsr_cuda_module *module = &c->cuda_modules[target];
+  char ptx[33];
+  tsr_hash_format(tsr_hash_bytes(module->ptx.data, module->ptx.size), ptx);
+  char text[256];
+  int size = snprintf(text, sizeof(text), "cubin %d|%s|%.64s|%s",
+                      CUBIN_ENTRY_VERSION, c->cuda_targets[target]->name,
+                      tsr_buffer_text(&c->ptxas_version), ptx);
+  return tsr_hash_bytes(text, (size_t)size);
+}
+
+static void store_cubin(const tsr_compile *c, uint32_t target,
+                        const tsr_cuda_resources *resources) {
+  const tsr_buffer *cubin = &c->cuda_modules[target].cubin;
+  tsr_buffer entry = {0};
+  for (uint32_t i = 0; i < c->cuda_kernel_count; ++i) {
+    const tsr_cuda_resources *from = &resources[i];
+    uint32_t numbers[NUMBERS] = {from->registers, from->spill_stores,
+                                 from->spill_loads, from->stack,
+                                 from->shared_static};
+    tsr_buffer_append(&entry, numbers, sizeof(numbers));
+  }
+  tsr_buffer_append(&entry, cubin->data, cubin->size);
+  if (!entry.failed) {
+    (void)tsr_cache_store(&c->cache, cubin_key(c, target), entry.data,
+                          entry.size);
+  }
+  tsr_buffer_fini(&entry);
+}
+
+static tsr_cache_result load_cubin(const tsr_compile *c, uint32_t target,
+                                   tsr_cuda_resources *resources) {
+  tsr_buffer *cubin = &c->cuda_modules[target].cubin;
+  tsr_buffer entry = {0};
+  uint32_t numbers[NUMBERS];
+  size_t head = c->cuda_kernel_count * sizeof(numbers);
+  tsr_cache_result result =
+      tsr_cache_load(&c->cache, cubin_key(c, target), &entry);
+  if (result == TSR_CACHE_HIT && entry.size <= head) {
+    result = TSR_CACHE_DAMAGED;
+  }
+  for (uint32_t i = 0; result == TSR_CACHE_HIT && i < c->cuda_kernel_count;
+       ++i) {
+    memcpy(numbers, entry.data + i * sizeof(numbers), sizeof(numbers));
+    resources[i] = (tsr_cuda_resources){.is_known = true,
+                                        .registers = numbers[0],
+                                        .spill_stores = numbers[1],
+                                        .spill_loads = numbers[2],
+                                        .stack = numbers[3],
+                                        .shared_static = numbers[4]};
+  }
+  if (result == TSR_CACHE_HIT) {
+    tsr_buffer_append(cubin, entry.data + head, entry.size - head);
+    if (cubin->failed) result = TSR_CACHE_ABSENT;
+  }
+  tsr_buffer_fini(&entry);
+  return result;
+}
+
 static tsr_status make_cubin(const tsr_compile *c, uint32_t target,
                              tsr_cuda_resources *resources, tsr_error *error) {
   tsr_cuda_module *module = &c->cuda_modules[target];
   const char *name = c->cuda_targets[target]->name;
+  module->cache = load_cubin(c, target, resources);
+  if (module->cache == TSR_CACHE_HIT) return TSR_OK;
+  tsr_buffer_fini(&module->cubin);
   uint64_t start = tsr_trace_now(c->trace);
   tsr_status status = tsr_ptxas_assemble(c->ptxas.data, name, &module->ptx,
                                          c->cuda_kernels, c->cuda_kernel_count,
                                          &module->cubin, resources, error);
   tsr_trace_add(c->trace, "ptxas", name, start);
-  if (status != TSR_OK) tsr_error_prefix(error, "%s", name);
-  return status;
+  if (status != TSR_OK) {
+    tsr_error_prefix(error, "%s", name);
+    return status;
+  }
+  store_cubin(c, target, resources);
+  return TSR_OK;
 }
+
+// ---- Targets ---------------------------------------------------------------
 
 typedef struct assembly {
   tsr_compile *c;

@@ -64,6 +64,12 @@ static void why_cuda(const tsr_compile *c) {
                    cache_reason(tsr_compile_cuda_object(c, kernel, i)->cache));
     }
   }
+  for (uint32_t i = 0; c->cuda_modules != NULL && i < c->cuda_target_count;
+       ++i) {
+    if (c->cuda_modules[i].cubin.size == 0) continue;
+    tsr_cli_note(c->cli, "cubin for %s: %s", c->cuda_targets[i]->name,
+                 cache_reason(c->cuda_modules[i].cache));
+  }
 }
 
 static void say_why(const tsr_compile *c) {
