@@ -30,22 +30,29 @@ static tsr_cuda_geometry geometry(const tsr_kernel_spec *spec,
   return g;
 }
 
-// Blocks that leave few multiprocessors idle in the last wave; of such numbers
-// the least, which splits the fewest panels. Those of a bundle are
-// floor(multiprocessors / i).
+// The share of the device's time in which its multiprocessors have a block.
+static double efficiency(uint32_t multiprocessors, uint32_t workers,
+                         uint32_t token_tiles) {
+  uint64_t blocks = (uint64_t)workers * token_tiles;
+  uint64_t waves = (blocks - 1) / multiprocessors + 1;
+  return (double)blocks / ((double)waves * multiprocessors);
+}
+
+// The cut that the runtime takes (docs/runtime.md): of those within a sixteenth
+// of the best efficiency the one with the fewest split panels, which here is
+// the one with the fewest workers. A bundle has floor(multiprocessors / i).
 static uint32_t workers_for(uint32_t multiprocessors, uint32_t token_tiles) {
-  uint32_t best = multiprocessors;
-  double least = 0;
+  double best = 0;
   for (uint32_t i = 1; i <= multiprocessors; ++i) {
-    uint32_t workers = multiprocessors / i;
-    uint64_t blocks = (uint64_t)workers * token_tiles;
-    uint64_t waves = (blocks - 1) / multiprocessors + 1;
-    double each = (double)waves / (double)blocks;
-    if (i != 1 && each > least * 1.04) continue;
-    if (i == 1 || each < least) least = each;
-    best = workers;
+    double here = efficiency(multiprocessors, multiprocessors / i, token_tiles);
+    if (here > best) best = here;
   }
-  return best;
+  uint32_t workers = 1;
+  while (efficiency(multiprocessors, workers, token_tiles) < best * 15 / 16 ||
+         multiprocessors / (multiprocessors / workers) != workers) {
+    ++workers;
+  }
+  return workers;
 }
 
 static void cost(const tsr_kernel_spec *spec, const tsr_cuda_facts *facts,
