@@ -119,8 +119,9 @@ expect_error(1, "tessera: error: no layer 'squar' in bundle 'cli-test'; did "
 os.environ["TESSERA_CUDA_DRIVER"] = "/absent/driver.so"
 expect_error(3, "tessera: error: device 'cuda:0': there is no CUDA driver: "
              "/absent/driver.so: cannot open shared object file: No such file "
-             "or directory\n", "-l", "square", "-i", "x.npy", "--device",
-             "cuda:0")
+             "or directory; TESSERA_CUDA_DRIVER names another driver, "
+             "--device emulated needs none\n", "-l", "square", "-i", "x.npy",
+             "--device", "cuda:0")
 del os.environ["TESSERA_CUDA_DRIVER"]
 code, said = run("-l", "square", "-i", "x.npy", "-o", "absent/y.npy")
 check(code == 3 and "absent/y.npy" in said, said)

@@ -28,6 +28,9 @@ mv "$work/first" "$work/prefix"  # an installed tree may be moved
 for file in bin/tessera bin/tesserac include/tessera/tessera.h; do
   test -f "$work/prefix/$file"
 done
+# The emulated CUDA driver is found beside the program, not by the loader's path.
+env -u TESSERA_CUDA_DRIVER "$work/prefix/bin/tessera" info --device emulated |
+  grep -q '^  driver  *emulated$'
 cp -r "$example" "$work/example"
 cd "$work/example"
 sed -n '/^```text$/,/^```$/p' README.md | grep -v '^```' >expected.txt

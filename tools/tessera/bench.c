@@ -238,8 +238,7 @@ static void print_conditions(const bench *b, tsr_buffer *out) {
 }
 
 static void print_setting(const bench *b, tsr_buffer *out) {
-  tsr_buffer_printf(out, "%s, kernels for %s\n",
-                    tessera_device_description(b->session.device),
+  tsr_buffer_printf(out, "%s, kernels for %s\n", b->session.description,
                     tessera_program_variant(b->session.program));
   print_conditions(b, out);
   if (b->has_against && !b->session.emulated) {
@@ -351,7 +350,7 @@ static void print_json(const bench *b, tsr_buffer *out) {
   if (b->options.peer != NULL) {
     json_text(out, "peer", tsr_peer_description(b->options.peer));
   }
-  json_text(out, "device", tessera_device_description(b->session.device));
+  json_text(out, "device", b->session.description);
   json_text(out, "variant", tessera_program_variant(b->session.program));
   tsr_buffer_printf(out,
                     "  \"emulated\": %s,\n  \"threads\": %u,\n"

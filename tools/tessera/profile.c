@@ -69,6 +69,9 @@ static tsr_status watch_program(profile *p, tsr_error *error) {
   p->config.watch_address = (uint64_t)(uintptr_t)p->session.memory;
   p->config.watch_size = p->session.memory_size;
   p->config.watch_reads = p->reads;
+  // So are weights read and nothing else: tables are read word by word, each
+  // word by all lanes.
+  p->config.watch_width = 16;
   return apply(p, error);
 }
 
@@ -167,8 +170,8 @@ static void collect(const profile *p, tsr_profile_point *point) {
     }
   }
   for (size_t i = 0; i < p->session.memory_size; ++i) {
-    point->program_bytes += p->reads[i];
-    if (p->reads[i] == UINT8_MAX) point->program_bytes_more = true;
+    point->weight_bytes += p->reads[i];
+    if (p->reads[i] == UINT8_MAX) point->weight_bytes_more = true;
   }
   tessera_emu_finding finding = {.struct_size = sizeof(finding)};
   point->finding_count = p->emulator.finding_count();

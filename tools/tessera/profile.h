@@ -15,10 +15,9 @@ typedef struct tsr_profile_point {
   uint32_t launches;
   // Sums of all launches; kernel, grid and block are the first one's.
   tessera_emu_profile counts;
-  // Of what was read, the bytes that lie in the program's memory: packed
-  // weights, schedule, bias.
-  uint64_t program_bytes;
-  bool program_bytes_more;  // some were read more often than is counted
+  // Of what was read, packed weights.
+  uint64_t weight_bytes;
+  bool weight_bytes_more;  // some were read more often than is counted
   size_t finding_count;
   char finding[512];  // the first one
 } tsr_profile_point;

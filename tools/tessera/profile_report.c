@@ -43,23 +43,28 @@ static uint64_t dense_count(const tsr_profile_point *p) {
   return matrix_count(p, "mma") + matrix_count(p, "wgmma") - sparse_count(p);
 }
 
+enum { SECTOR = 32 };  // bytes
+
+// What moves, in whole sectors: a word that all lanes ask for moves once.
 static uint64_t bytes_read(const tsr_profile_point *p) {
-  return p->counts.global_load.bytes + p->counts.copy.bytes +
+  return SECTOR * (p->counts.global_load.transactions +
+                   p->counts.copy.transactions) +
          p->counts.bulk_load.bytes;
 }
 
-// X, residual and partial sums.
+// X, residual, tables, partial sums.
 static uint64_t other_bytes(const tsr_profile_point *p) {
   uint64_t all = bytes_read(p);
-  return all > p->program_bytes ? all - p->program_bytes : 0;
+  return all > p->weight_bytes ? all - p->weight_bytes : 0;
 }
 
 static uint64_t bytes_written(const tsr_profile_point *p) {
-  return p->counts.global_store.bytes + p->counts.bulk_store.bytes;
+  return SECTOR * p->counts.global_store.transactions +
+         p->counts.bulk_store.bytes;
 }
 
 static double bytes_per_weight(const tsr_profile_point *p) {
-  return (double)p->program_bytes /
+  return (double)p->weight_bytes /
          ((double)p->info.rows * (double)p->info.columns);
 }
 
@@ -80,12 +85,6 @@ static uint64_t bank_conflicts(const tsr_profile_point *p) {
   uint64_t sum = 0;
   for (int i = 0; i < 4; ++i) sum += parts[i]->transactions - parts[i]->ideal;
   return sum;
-}
-
-static double wide_share(const tessera_emu_traffic *traffic) {
-  return traffic->instructions == 0
-             ? 0.0
-             : (double)traffic->width[4] / (double)traffic->instructions;
 }
 
 // ---- Text ------------------------------------------------------------------
@@ -115,10 +114,9 @@ static void work_row(tsr_table *table, const tsr_profile_point *p) {
 
 static void memory_row(tsr_table *table, const tsr_profile_point *p) {
   point_cells(table, p);
-  const char *more = p->program_bytes_more ? ">" : "";
-  tsr_table_cell(table, "%s%s", more, tsr_format_bytes(p->program_bytes).text);
+  const char *more = p->weight_bytes_more ? ">" : "";
+  tsr_table_cell(table, "%s%s", more, tsr_format_bytes(p->weight_bytes).text);
   tsr_table_cell(table, "%s%.3f", more, bytes_per_weight(p));
-  tsr_table_cell(table, "%.0f%%", 100.0 * wide_share(&p->counts.global_load));
   tsr_table_cell(table, "%s", tsr_format_bytes(other_bytes(p)).text);
   tsr_table_cell(table, "%s", tsr_format_bytes(bytes_written(p)).text);
   tsr_table_cell(table, "%.2f", sector_ratio(p));
@@ -184,21 +182,23 @@ tsr_status tsr_profile_print_tables(const tsr_profile_report *report,
       "<layer", ">N",      "<kernel", ">launches", ">blocks",   ">instructions",
       ">mma",   ">mma.sp", ">waits",  ">modelled", ">findings", NULL};
   static const char *const memory[] = {
-      "<layer",   ">N",       ">weights",       ">B/weight",       ">16 B",
-      ">X, sums", ">written", ">sectors/least", ">bank conflicts", NULL};
+      "<layer", ">N",       ">weights",       ">B/weight",
+      ">other", ">written", ">sectors/least", ">bank conflicts",
+      NULL};
   static const char *const kinds[] = {
       "<layer", ">N",   ">int",   ">float", ">cvt",  ">load", ">store", ">atom",
       ">mma",   ">ldm", ">async", ">bar",   ">shfl", ">ctl",  NULL};
-  tsr_buffer_printf(out, "EMULATED %s, kernels for %s\nchecked: ",
-                    tessera_device_description(report->session->device),
-                    tessera_program_variant(report->session->program));
+  tsr_buffer_printf(
+      out, "%s, kernels for %s\nchecked: ", report->session->description,
+      tessera_program_variant(report->session->program));
   print_checks(report->checks, out);
   tsr_buffer_append_string(out, "\n");
   tsr_status status =
       print_table(report, cli, "Work", work, work_row, out, error);
   if (status == TSR_OK) {
     status = print_table(report, cli,
-                         "Global memory read and written, shared memory",
+                         "Global memory read (weights; X, tables, sums) and "
+                         "written, shared memory",
                          memory, memory_row, out, error);
   }
   if (status == TSR_OK) {
@@ -244,12 +244,12 @@ static void json_memory(const tsr_profile_point *p, tsr_buffer *out) {
                {"bulk_load", &c->bulk_load},
                {"bulk_store", &c->bulk_store}};
   tsr_buffer_printf(out,
-                    ",\n     \"program_bytes\": %llu, "
-                    "\"program_bytes_more\": %s, "
+                    ",\n     \"weight_bytes\": %llu, "
+                    "\"weight_bytes_more\": %s, "
                     "\"bytes_per_weight\": %.6g, \"other_bytes\": %llu, "
                     "\"written_bytes\": %llu, \"bank_conflicts\": %llu",
-                    (unsigned long long)p->program_bytes,
-                    p->program_bytes_more ? "true" : "false",
+                    (unsigned long long)p->weight_bytes,
+                    p->weight_bytes_more ? "true" : "false",
                     bytes_per_weight(p), (unsigned long long)other_bytes(p),
                     (unsigned long long)bytes_written(p),
                     (unsigned long long)bank_conflicts(p));
@@ -320,7 +320,7 @@ void tsr_profile_print_json(const tsr_profile_report *report, tsr_buffer *out) {
   tsr_buffer_append_string(out, "{\n  ");
   json_text(out, "bundle", tessera_bundle_name(session->bundle));
   tsr_buffer_append_string(out, ",\n  ");
-  json_text(out, "device", tessera_device_description(session->device));
+  json_text(out, "device", session->description);
   tsr_buffer_append_string(out, ",\n  ");
   json_text(out, "variant", tessera_program_variant(session->program));
   tsr_buffer_append_string(out, ",\n  \"emulated\": true,\n  \"checks\": [");

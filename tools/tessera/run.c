@@ -134,7 +134,7 @@ static int run_job(job *j) {
   if (status != TSR_OK) return tsr_cli_fail(cli, &error);
   tsr_cli_note(cli, "%s: %s on %s, image %s", j->info.name,
                tsr_format_plural(j->input.tokens, "token").text,
-               tessera_device_description(j->session.device),
+               j->session.description,
                tessera_program_variant(j->session.program));
   return TSR_EXIT_OK;
 }

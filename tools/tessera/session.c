@@ -64,8 +64,10 @@ tsr_status tsr_device_resolve(const char *name, char *out, size_t size,
   size_t length = sizeof(emulated) - 1;
   bool matches = strncmp(name, emulated, length) == 0 &&
                  (name[length] == '\0' || name[length] == ':');
-  int used = matches ? snprintf(out, size, "cuda%s", name + length)
-                     : snprintf(out, size, "%s", name);
+  const char *index = matches ? name + length : "";
+  int used =
+      !matches ? snprintf(out, size, "%s", name)
+               : snprintf(out, size, "cuda%s", index[0] == '\0' ? ":0" : index);
   if (used < 0 || (size_t)used >= size) {
     return tsr_error_set(error, TSR_NOT_FOUND, "no device '%.40s...'", name);
   }
@@ -101,24 +103,39 @@ static tsr_status prepare(tsr_session *session, bool own_memory,
       &failure, error);
 }
 
-tsr_status tsr_session_open_device(const tsr_session_options *options,
-                                   tsr_session *session, tsr_error *error) {
+static tsr_status open_device(const tsr_session_options *options,
+                              tsr_session *session, tsr_error *error) {
+  const tessera_device_options device = {.size = sizeof(device),
+                                         .thread_count = options->thread_count,
+                                         .variant = options->variant};
   tessera_error failure = {0};
-  tessera_device_options device = {.size = sizeof(device),
-                                   .thread_count = options->thread_count,
-                                   .variant = options->variant};
   char name[64];
   tsr_status status =
       tsr_device_resolve(options->device == NULL ? "host" : options->device,
                          name, sizeof(name), error);
-  if (status == TSR_OK) {
-    status = tsr_session_status(
-        tessera_device_open(name, &device, &session->device, &failure),
-        &failure, error);
+  if (status != TSR_OK) return status;
+  tessera_status opened =
+      tessera_device_open(name, &device, &session->device, &failure);
+  if (opened == TESSERA_UNAVAILABLE) {
+    return tsr_error_set(error, TSR_UNSUPPORTED,
+                         "%s; TESSERA_CUDA_DRIVER names another driver, "
+                         "--device emulated needs none",
+                         failure.message);
   }
+  session->is_cuda = strcmp(name, "host") != 0;
+  session->emulated = session->is_cuda && tsr_emulator_in_use();
+  if (opened == TESSERA_OK) {
+    (void)snprintf(session->description, sizeof(session->description), "%s%s",
+                   session->emulated ? "emulated " : "",
+                   tessera_device_description(session->device));
+  }
+  return tsr_session_status(opened, &failure, error);
+}
+
+tsr_status tsr_session_open_device(const tsr_session_options *options,
+                                   tsr_session *session, tsr_error *error) {
+  tsr_status status = open_device(options, session, error);
   if (status == TSR_OK) {
-    session->is_cuda = strcmp(name, "host") != 0;
-    session->emulated = session->is_cuda && tsr_emulator_in_use();
     status = prepare(session, options->own_memory && session->is_cuda, error);
   }
   if (status != TSR_OK) tsr_session_close(session);

@@ -24,6 +24,8 @@ typedef struct tsr_session {
   tessera_program *program;  // owned
   void *memory;              // owned: the program's, with |own_memory|
   size_t memory_size;
+  // "emulated cuda:0 (NVIDIA ...)" where the name alone would claim a GPU.
+  char description[224];
   bool is_cuda;   // its memory is not the tool's
   bool emulated;  // so times are those of a model
 } tsr_session;

@@ -59,8 +59,7 @@ tsr_status tsr_verify_print_table(const tsr_verify_report *v,
   tsr_buffer_printf(out,
                     "%u of %u layers within the bound on %s, kernels for "
                     "%s\n",
-                    v->count - wrong, v->count,
-                    tessera_device_description(v->session->device),
+                    v->count - wrong, v->count, v->session->description,
                     tessera_program_variant(v->session->program));
   return status;
 }
@@ -97,7 +96,13 @@ void tsr_verify_print_json(const tsr_verify_report *v, tsr_buffer *out) {
   const char *name = tessera_bundle_name(v->session->bundle);
   tsr_buffer_append_string(out, "{\n  \"bundle\": ");
   tsr_buffer_append_json(out, name, strlen(name));
-  tsr_buffer_printf(out, ",\n  \"variant\": \"%s\",\n  \"seed\": %llu,\n",
+  tsr_buffer_append_string(out, ",\n  \"device\": ");
+  tsr_buffer_append_json(out, v->session->description,
+                         strlen(v->session->description));
+  tsr_buffer_printf(out,
+                    ",\n  \"emulated\": %s,\n  \"variant\": \"%s\",\n"
+                    "  \"seed\": %llu,\n",
+                    v->session->emulated ? "true" : "false",
                     tessera_program_variant(v->session->program),
                     (unsigned long long)v->seed);
   tsr_buffer_printf(out, "  \"ok\": %s,\n  \"layers\": [\n",
