@@ -220,6 +220,7 @@ LLVMValueRef cg_intrinsic(cg_emit *e, const char *name, LLVMTypeRef overload,
 void cg_loop_begin(cg_emit *e, const char *name, LLVMValueRef count,
                    cg_loop *out_loop) {
   cg_loop *loop = out_loop;
+  LLVMTypeRef type = LLVMTypeOf(count);
   loop->count = count;
   loop->before = LLVMGetInsertBlock(e->builder);
   loop->body = block(e, name);
@@ -228,19 +229,19 @@ void cg_loop_begin(cg_emit *e, const char *name, LLVMValueRef count,
     (void)LLVMBuildBr(e->builder, loop->body);
   } else {
     LLVMValueRef any =
-        LLVMBuildICmp(e->builder, LLVMIntNE, count, LLVMConstNull(e->i64), "");
+        LLVMBuildICmp(e->builder, LLVMIntNE, count, LLVMConstNull(type), "");
     (void)LLVMBuildCondBr(e->builder, any, loop->body, loop->after);
   }
   LLVMPositionBuilderAtEnd(e->builder, loop->body);
-  loop->index = LLVMBuildPhi(e->builder, e->i64, "index");
-  LLVMValueRef zero = cg_i64(e, 0);
+  loop->index = LLVMBuildPhi(e->builder, type, "index");
+  LLVMValueRef zero = LLVMConstNull(type);
   LLVMAddIncoming(loop->index, &zero, &loop->before, 1);
 }
 
 void cg_loop_end(cg_emit *e, cg_loop *loop) {
   LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->builder);
-  LLVMValueRef next =
-      LLVMBuildNUWAdd(e->builder, loop->index, cg_i64(e, 1), "next");
+  LLVMValueRef one = LLVMConstInt(LLVMTypeOf(loop->index), 1, 0);
+  LLVMValueRef next = LLVMBuildNUWAdd(e->builder, loop->index, one, "next");
   LLVMAddIncoming(loop->index, &next, &latch, 1);
   LLVMValueRef more =
       LLVMBuildICmp(e->builder, LLVMIntULT, next, loop->count, "more");

@@ -82,7 +82,8 @@ LLVMValueRef cg_multiply_add(cg_emit *e, LLVMValueRef a, LLVMValueRef b,
 LLVMValueRef cg_intrinsic(cg_emit *e, const char *name, LLVMTypeRef overload,
                           LLVMValueRef *arguments, uint32_t count);
 
-// for (index = 0; index < count; ++index), i64; a count of zero runs nothing.
+// for (index = 0; index < count; ++index), of |count|'s type; a count of zero
+// runs nothing.
 typedef struct cg_loop {
   LLVMBasicBlockRef before, body, after;
   LLVMValueRef index, count;

@@ -59,10 +59,6 @@ static LLVMValueRef both(nv_kernel *k, LLVMValueRef a, LLVMValueRef b) {
   return LLVMBuildAnd(k->e.builder, a, b, "");
 }
 
-static LLVMValueRef narrow(nv_kernel *k, LLVMValueRef index) {
-  return LLVMBuildTrunc(k->e.builder, index, k->e.i32, "");
-}
-
 // ceil(|value| / |by|) of a value that is small enough.
 static LLVMValueRef divide_up(nv_kernel *k, LLVMValueRef value, uint32_t by) {
   cg_emit *e = &k->e;
@@ -255,15 +251,15 @@ static void emit_items(finish *f, LLVMValueRef slot, LLVMValueRef tile) {
   uint32_t passes = (NV_FINISH_TOKENS + step - 1) / step;
   uint32_t batch = batch_of(passes);
   // Fewer where the accumulators leave few registers.
-  if (k->geometry.warp_tokens > 32 && batch > 2) batch = 2;
+  uint32_t most = NV_ITEM_ROWS / f->outlet.rows;
+  if (k->geometry.warp_tokens > 32 && batch > most) batch = most;
   uint32_t rounds = (passes + batch - 1) / batch;
   bool is_loose = rounds * batch * step > NV_FINISH_TOKENS;
   LLVMValueRef first =
       cg_add(e, cg_mul_constant(e, k->k_slice, f->tokens), f->lane_token);
   cg_loop loop;
-  cg_loop_begin(e, "finish.items", cg_i64(e, rounds), &loop);
-  LLVMValueRef round = narrow(k, loop.index);
-  first = cg_add(e, first, cg_mul_constant(e, round, batch * step));
+  cg_loop_begin(e, "finish.items", cg_i32(e, rounds), &loop);
+  first = cg_add(e, first, cg_mul_constant(e, loop.index, batch * step));
   nv_item items[NV_ITEM_BATCH];
   for (uint32_t i = 0; i < batch; ++i) {
     LLVMValueRef token = cg_add(e, first, cg_i32(e, i * step));
@@ -295,11 +291,10 @@ static void emit_tiles(finish *f) {
   cg_emit *e = &k->e;
   LLVMValueRef slot = slot_at(f, f->segment->partial);
   cg_loop loop;
-  cg_loop_begin(e, "finish.tiles", cg_widen(e, count_tiles(f)), &loop);
-  LLVMValueRef tile = narrow(k, loop.index);
-  put(f, tile);
+  cg_loop_begin(e, "finish.tiles", count_tiles(f), &loop);
+  put(f, loop.index);
   sync_team(k);
-  emit_items(f, slot, tile);
+  emit_items(f, slot, loop.index);
   sync_team(k);
   cg_loop_end(e, &loop);
 }
@@ -435,8 +430,8 @@ static void sum_slots(finish *f, const LLVMValueRef *at, nv_item *items,
   }
   LLVMValueRef rounds = divide_up(k, f->segment->partial_count, SLOT_BATCH);
   cg_loop loop;
-  cg_loop_begin(e, "finish.slots", cg_widen(e, rounds), &loop);
-  LLVMValueRef first = cg_mul_constant(e, narrow(k, loop.index), SLOT_BATCH);
+  cg_loop_begin(e, "finish.slots", rounds, &loop);
+  LLVMValueRef first = cg_mul_constant(e, loop.index, SLOT_BATCH);
   add_slots(f, at, count, first, sums);
   cg_loop_end(e, &loop);
   for (uint32_t i = 0; i < count * rows; ++i) {
@@ -485,9 +480,9 @@ static void reduce(finish *f) {
   LLVMValueRef slot = slot_at(f, f->segment->partial_first);
   cg_loop loop;
   LLVMValueRef rounds = divide_up(k, tokens, step * batch);
-  cg_loop_begin(e, "finish.reduce", cg_widen(e, rounds), &loop);
-  LLVMValueRef round = narrow(k, loop.index);
-  LLVMValueRef first = cg_add(e, lane, cg_mul_constant(e, round, batch * step));
+  cg_loop_begin(e, "finish.reduce", rounds, &loop);
+  LLVMValueRef first =
+      cg_add(e, lane, cg_mul_constant(e, loop.index, batch * step));
   reduce_batch(f, slot, tokens, first, step, batch);
   cg_loop_end(e, &loop);
 }

@@ -35,6 +35,15 @@ static LLVMValueRef constant_rest(nv_kernel *k, double value) {
   return cg_f32(&k->e, value - (double)(float)value);
 }
 
+// a * v + b, not fused: an instruction holds one constant, and ptxas would keep
+// the other in a register from the kernel's beginning on.
+static LLVMValueRef scale_add(nv_kernel *k, double a, LLVMValueRef v,
+                              double b) {
+  LLVMBuilderRef builder = k->e.builder;
+  LLVMValueRef product = LLVMBuildFMul(builder, v, constant(k, a), "");
+  return LLVMBuildFAdd(builder, product, constant(k, b), "");
+}
+
 static LLVMValueRef negate(nv_kernel *k, LLVMValueRef v) {
   return LLVMBuildFNeg(k->e.builder, v, "");
 }
@@ -79,7 +88,7 @@ static LLVMValueRef gelu_tanh(nv_kernel *k, LLVMValueRef v) {
   v = at_least(k, v, -10.0);
   LLVMValueRef x = call2(k, "llvm.minimum", k->e.f32, v, constant(k, 10.0));
   LLVMValueRef square = multiply(k, x, x);
-  LLVMValueRef sum = fused(k, square, square_factor, constant(k, b));
+  LLVMValueRef sum = scale_add(k, b * 0.044715, square, b);
   LLVMValueRef above = LLVMBuildFSub(builder, constant(k, b), sum, "");
   LLVMValueRef rest = fused(k, square, square_factor, above);
   rest = LLVMBuildFAdd(builder, rest, constant_rest(k, b), "");
@@ -96,10 +105,10 @@ static LLVMValueRef scaled_tail(nv_kernel *k, LLVMValueRef a) {
                              -0.2955328524, 0.04964312166,   0.0140640717,
                              0.07542057335, 0.1371881813,    0.1589847952,
                              0.1596332788,  -2.186538268e-06};
-  LLVMValueRef s = fused(k, a, constant(k, 0.4), constant(k, 1.0));
+  LLVMValueRef s = scale_add(k, 0.4, a, 1.0);
   s = cg_intrinsic(&k->e, "llvm.nvvm.rcp.approx.ftz.f", NULL, &s, 1);
-  LLVMValueRef q = constant(k, c[0]);
-  for (uint32_t i = 1; i < sizeof(c) / sizeof(c[0]); ++i) {
+  LLVMValueRef q = scale_add(k, c[0], s, c[1]);
+  for (uint32_t i = 2; i < sizeof(c) / sizeof(c[0]); ++i) {
     q = fused(k, q, s, constant(k, c[i]));
   }
   return q;
