@@ -10,7 +10,8 @@
 
 enum {
   LOG_SIZE = 4096,
-  REFUSALS = 200,  // characters of the messages about images that did not load
+  REFUSALS = 320,  // characters about images that did not load
+  LINE = 72,       // of the compiler's log, of each
 };
 
 // ---- Choice -----------------------------------------------------------------
@@ -119,6 +120,7 @@ static void note_refusal(const tsr_cuda_device *device, const tsr_image *image,
                          char refusals[REFUSALS]) {
   size_t used = strlen(refusals);
   int line = (int)strcspn(log, "\r\n");
+  if (line > LINE) line = LINE;
   (void)snprintf(refusals + used, REFUSALS - used, "%s%.16s %s: %s%s%.*s",
                  used == 0 ? "" : "; ", image->variant, format_name(image),
                  tsr_cuda_result_name(device->driver, result),

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// Damaged bundles for CUDA devices: one defect each, refused when opened, with
+// one message that names the layer and the field. No driver is needed for it.
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "cuda_session.h"
+#include "test.h"
+
+// ---- Schedules --------------------------------------------------------------
+
+typedef enum table { HEADER, STEP, CUT, WORKER, SEGMENT } table;
+
+typedef struct word_case {
+  table table;
+  uint32_t index;
+  size_t field;  // offset in the structure
+  uint32_t value;
+  const char *message;
+} word_case;
+
+#define FIELD(type, name) offsetof(tsr_nvidia_##type, name)
+
+// Layer "wide": 15 steps; cut 0 is decode by 7 workers (2 steps, the last 3),
+// whose segments are panels 0, 0, 0+1+2, 2, 2, 2+3, 3.
+static const word_case word_cases[] = {
+#include "cuda_corrupt.def"
+};
+
+static uint8_t *find_table(cuda_bundle *b, table kind, uint32_t index) {
+  tsr_nvidia_schedule *head = cuda_bundle_schedule(b, 0);
+  tsr_nvidia_step *steps = (void *)(head + 1);
+  tsr_nvidia_cut *cuts = (void *)(steps + head->step_count);
+  tsr_nvidia_worker *workers = (void *)(cuts + head->cut_count);
+  tsr_nvidia_segment *segments = (void *)(workers + head->worker_count);
+  switch (kind) {
+    case HEADER:
+      return (uint8_t *)head;
+    case STEP:
+      return (uint8_t *)&steps[index];
+    case CUT:
+      return (uint8_t *)&cuts[index];
+    case WORKER:
+      return (uint8_t *)&workers[index];
+    case SEGMENT:
+      break;
+  }
+  return (uint8_t *)&segments[index];
+}
+
+static void refused(const cuda_bundle *b, const char *label, size_t index,
+                    const char *message) {
+  tessera_error error = {0};
+  tessera_bundle *opened = cuda_open_bundle(b, false, &error);
+  CHECK(opened == NULL);
+  tessera_bundle_close(opened);
+  const char *said = strstr(error.message, ": ");
+  CHECK(error.status == TESSERA_CORRUPT);
+  if (said == NULL || strcmp(said + 2, message) != 0) {
+    fprintf(stderr, "%s %zu\n", label, index);
+    CHECK_STR(said == NULL ? "" : said + 2, message);
+  }
+}
+
+static void test_schedules(void) {
+  size_t count = sizeof(word_cases) / sizeof(word_cases[0]);
+  for (size_t i = 0; i < count; ++i) {
+    const word_case *c = &word_cases[i];
+    cuda_bundle b;
+    char message[400];
+    cuda_bundle_init(&b);
+    memcpy(find_table(&b, c->table, c->index) + c->field, &c->value, 4);
+    (void)snprintf(message, sizeof(message), "layer 'wide': cuda.schedule: %s",
+                   c->message);
+    refused(&b, "word", i, message);
+    cuda_bundle_fini(&b);
+  }
+}
+
+// Whatever 4 bytes of the section hold: it is opened or refused, and nothing
+// is read outside of it (AddressSanitizer, or a crash, would tell).
+static void test_random_words(void) {
+  uint64_t state = 1;
+  int refusals = 0;
+  for (int i = 0; i < 400; ++i) {
+    cuda_bundle b;
+    tessera_error error = {0};
+    cuda_bundle_init(&b);
+    uint8_t *section = cuda_bundle_schedule(&b, 0);
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    size_t words = (size_t)b.layers[0].sizes[2] / 4;
+    uint32_t value = (uint32_t)(state >> (i % 3 == 0 ? 32 : 58));
+    memcpy(section + state / 65536 % words * 4, &value, 4);
+    tessera_bundle *opened = cuda_open_bundle(&b, false, &error);
+    refusals += opened == NULL;
+    tessera_bundle_close(opened);
+    cuda_bundle_fini(&b);
+  }
+  CHECK(refusals > 300);
+}
+
+// ---- Manifests --------------------------------------------------------------
+
+typedef struct text_case {
+  const char *from, *to, *message;
+} text_case;
+
+static const text_case text_cases[] = {
+    {"\"format\": \"ptx\"", "\"format\": \"pdf\"",
+     "image 'sm_80': format: unknown word 'pdf'"},
+    {"\"variant\": \"sm_90\", \"format\": \"ptx\"",
+     "\"variant\": \"sm_80\", \"format\": \"ptx\"",
+     "image 'sm_80': variant: occurs twice"},
+    {"dump_decode", "dump decode",
+     "cuda_kernels[0].name: 'dump decode' is not a C identifier"},
+    {"\"mode\": \"decode\"", "\"mode\": \"encode\"",
+     "kernel 'dump_decode': mode: unknown word 'encode'"},
+    {"\"tokens\": [1, 64]", "\"tokens\": [1, 65]",
+     "kernel 'dump_decode': tokens: up to 65, a decode kernel takes 64"},
+    {"\"tokens\": [1, 64]", "\"tokens\": [64, 1]",
+     "kernel 'dump_decode': tokens: 64 to 1 is empty"},
+    {"\"tokens\": [66,", "\"tokens\": [64,",
+     "layer 'wide': cuda.kernels[1]: token ranges overlap or descend"},
+    {"\"threads\": 64", "\"threads\": 65",
+     "kernel 'dump_decode': threads: 65 is not a multiple of 32"},
+    {"\"threads\": 64", "\"threads\": 2048",
+     "kernel 'dump_decode': threads: expected an integer from 32 to 1024"},
+    {"\"shared_size\": 1024", "\"shared_size\": 1048577",
+     "kernel 'dump_decode': shared_size: expected an integer from 0 to "
+     "1048576"},
+    {"\"block_tokens\": 64", "\"block_tokens\": 0",
+     "kernel 'dump_decode': block_tokens: expected an integer from 1 to 4096"},
+    {"\"steps\": 15", "\"steps\": 16",
+     "layer 'wide': cuda.schedule: 15 steps, cuda.steps says 16"},
+    {"\"kernels\": [0, 1]", "\"kernels\": [0, 2]",
+     "layer 'wide': cuda.kernels[1]: expected an index below 2"},
+    {"\"kernels\": [0, 1]", "\"kernels\": []",
+     "layer 'wide': cuda.kernels: 0 kernels, expected 1 to 16"},
+    {"\"size\": 800", "\"size\": 804",
+     "layer 'wide': cuda.bias.size: 804 bytes, expected 800"},
+    {"\"packed_bytes\": ", "\"packed_bytes\": 1",
+     "layer 'wide': cuda.stream.size: 76032 bytes, expected 176032"},
+};
+
+static void replace(tsr_buffer *buffer, const char *from, const char *to) {
+  const char *text = tsr_buffer_text(buffer);
+  const char *found = strstr(text, from);
+  tsr_buffer out;
+  tsr_buffer_init(&out);
+  if (found == NULL) {
+    fprintf(stderr, "no '%s'\n", from);
+    abort();
+  }
+  tsr_buffer_append(&out, text, (size_t)(found - text));
+  tsr_buffer_append_string(&out, to);
+  tsr_buffer_append_string(&out, found + strlen(from));
+  tsr_buffer_fini(buffer);
+  *buffer = out;
+}
+
+static void test_manifests(void) {
+  for (size_t i = 0; i < sizeof(text_cases) / sizeof(text_cases[0]); ++i) {
+    cuda_bundle b;
+    cuda_bundle_init(&b);
+    replace(&b.manifest, text_cases[i].from, text_cases[i].to);
+    refused(&b, "text", i, text_cases[i].message);
+    cuda_bundle_fini(&b);
+  }
+}
+
+// ---- Images -----------------------------------------------------------------
+
+static void image_refused(size_t at, uint8_t value, const char *message) {
+  cuda_bundle b;
+  cuda_bundle_init(&b);
+  b.cubin.data[at] = (char)value;
+  cuda_bundle_manifest(&b);
+  refused(&b, "cubin byte", at, message);
+  cuda_bundle_fini(&b);
+}
+
+static void test_images(void) {
+#define CUBIN "image 'sm_90': file: 'kernels/cuda-sm_90.cubin' "
+  image_refused(0, 'x', CUBIN "is no 64-bit little-endian ELF file");
+  image_refused(18, 62, CUBIN "is no CUDA code");
+  image_refused(60, 1, CUBIN "is cut short or damaged");  // sections
+  image_refused(56, 1, CUBIN "is cut short or damaged");  // segments
+  cuda_bundle b;
+  cuda_bundle_init(&b);
+  b.ptx.data[7] = '\0';
+  cuda_bundle_manifest(&b);
+  refused(&b, "ptx", 0,
+          "image 'sm_80': file: 'kernels/cuda-sm_80.ptx' is no text");
+  cuda_bundle_fini(&b);
+}
+
+int main(void) {
+  test_schedules();
+  test_random_words();
+  test_manifests();
+  test_images();
+  return test_finish();
+}

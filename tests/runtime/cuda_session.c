@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE  // memfd_create
+#endif
+#include "cuda_session.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+// ISO C has no conversion from dlsym's result to a function's address.
+static void find(void *library, const char *symbol, void *out_function) {
+  void *address = dlsym(library, symbol);
+  if (address == NULL) {
+    fprintf(stderr, "the driver has no %s\n", symbol);
+    abort();
+  }
+  memcpy(out_function, &address, sizeof(address));
+}
+
+emu emu_open(const char *path, const char *devices) {
+  emu e;
+  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (library == NULL) {
+    fprintf(stderr, "%s\n", dlerror());
+    abort();
+  }
+#define FIND(name, symbol, result, parameters) find(library, symbol, &e.name);
+  EMU_FUNCTIONS(FIND)
+#undef FIND
+  if (e.set_devices(devices) != 0) abort();
+  if (setenv("TESSERA_CUDA_DRIVER", path, 1) != 0) abort();
+  return e;
+}
+
+tessera_bundle *cuda_open_bytes(const tsr_buffer *bytes, bool verify,
+                                tessera_error *error) {
+  char path[64];
+  int file = memfd_create("bundle", MFD_CLOEXEC);
+  if (file < 0) abort();
+  if (write(file, bytes->data, bytes->size) != (ssize_t)bytes->size) abort();
+  (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+  tessera_bundle_options options = {.size = sizeof(options),
+                                    .verify_checksums = verify};
+  tessera_bundle *bundle = NULL;
+  tessera_status status = tessera_bundle_open(path, &options, &bundle, error);
+  if ((status == TESSERA_OK) != (bundle != NULL)) abort();
+  (void)close(file);
+  return bundle;
+}
+
+tessera_bundle *cuda_open_bundle(const cuda_bundle *bundle, bool verify,
+                                 tessera_error *error) {
+  tsr_buffer container;
+  cuda_bundle_container(bundle, &container);
+  tessera_bundle *opened = cuda_open_bytes(&container, verify, error);
+  tsr_buffer_fini(&container);
+  return opened;
+}
