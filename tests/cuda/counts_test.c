@@ -258,6 +258,65 @@ static void run_count(device *dev, const count_case *c) {
   layer_destroy(&l);
 }
 
+// ---- Raster ----------------------------------------------------------------
+
+// Which worker and token tile block |number| is: base/nvidia_abi.h, step by
+// step instead of by its formula.
+static void find_block(uint32_t number, uint32_t workers, uint32_t token_tiles,
+                       uint32_t raster, uint32_t *worker, uint32_t *tile) {
+  for (uint32_t first = 0; first < token_tiles; first += raster) {
+    for (*worker = 0; *worker < workers; ++*worker) {
+      for (*tile = first; *tile < first + raster && *tile < token_tiles;
+           ++*tile) {
+        if (number-- == 0) return;
+      }
+    }
+  }
+}
+
+// The first |blocks| blocks of a grid write the outputs that are theirs. No
+// panel is split, so each is a worker's own.
+static void check_raster(device *dev, uint32_t raster, uint32_t blocks) {
+  static const count_case c = {
+      "raster", LAYER_RANDOM_50, 512, 256, 128, 128, 4, 600, F16, 0};
+  static uint16_t output[600 * 512];
+  layer_options options = {.spec = {.rows = c.rows,
+                                    .columns = c.columns,
+                                    .tile = {c.tile_rows, c.tile_columns},
+                                    .weight_type = c.type,
+                                    .output_type = c.type},
+                           .mix = LAYER_DENSE,
+                           .workers = c.workers,
+                           .seed = 3};
+  layer l;
+  run_result r;
+  CHECK(layer_create(&options, &l));
+  run_options run = {.label = c.label,
+                     .target = "sm_80",
+                     .tokens = c.tokens,
+                     .raster = raster,
+                     .blocks = blocks,
+                     .output = (uint8_t *)output};
+  CHECK(run_layer(dev, &l, &run, &r));
+  uint32_t tile_tokens = r.kernel->block_tokens, wrong = 0;
+  uint32_t tiles = (c.tokens - 1) / tile_tokens + 1;
+  CHECK_EQ(r.cut->worker_count, 4);
+  CHECK(tiles >= 3);
+  static bool expected[64][4];
+  memset(expected, 0, sizeof(expected));
+  for (uint32_t b = 0; b < blocks; ++b) {
+    uint32_t worker = 0, tile = 0;
+    find_block(b, 4, tiles, raster, &worker, &tile);
+    expected[tile][worker] = true;
+  }
+  for (uint32_t i = 0; i < c.tokens * c.rows; ++i) {
+    uint32_t tile = i / c.rows / tile_tokens, worker = i % c.rows / 128;
+    if ((output[i] != 0xffff) != expected[tile][worker]) ++wrong;
+  }
+  CHECK_EQ(wrong, 0);
+  layer_destroy(&l);
+}
+
 // ---- Bytes per weight ------------------------------------------------------
 
 // A matrix of LLaMA-2 7B (4096 x 4096) at sparsity 0.45 on an A100: 9 of 10
@@ -311,7 +370,12 @@ int main(int argc, char **argv) {
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
     if (argc == 2 || (size_t)atoi(argv[2]) == i) run_count(&dev, &cases[i]);
   }
-  if (argc == 2) check_bytes_per_weight(&dev);
+  if (argc == 2) {
+    check_raster(&dev, 2, 3);
+    check_raster(&dev, 2, 9);
+    check_raster(&dev, 8, 5);
+    check_bytes_per_weight(&dev);
+  }
   device_close(&dev);
   return test_finish();
 }

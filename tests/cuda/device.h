@@ -47,6 +47,8 @@ typedef struct run_options {
   uint32_t launches;
   bool is_hardware;      // tensor cores add as hardware's do, not exactly
   bool without_compare;  // counts and findings only: for large layers
+  uint32_t blocks;       // 0: all; else so many of the grid, and no comparison
+  uint8_t *output;       // or NULL: gets Y's bytes
   // tables.stream_size counters to which the reads of each byte of the packed
   // weights are added, if as wide as |watch_width|; or NULL.
   uint8_t *watch_reads;

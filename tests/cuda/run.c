@@ -225,9 +225,11 @@ static CUresult launch(run *r) {
       &r->workspace,  &strides[0],     &strides[1], &strides[2],
       &tokens,        &r->token_tiles, &raster,     &worker_count,
       &partial_count, &reduction_count};
-  CUresult result = d->cuLaunchKernel(
-      r->function, worker_count * r->token_tiles, 1, 1, r->kernel->threads, 1,
-      1, r->kernel->shared_size, NULL, parameters, NULL);
+  uint32_t blocks = r->options->blocks != 0 ? r->options->blocks
+                                            : worker_count * r->token_tiles;
+  CUresult result =
+      d->cuLaunchKernel(r->function, blocks, 1, 1, r->kernel->threads, 1, 1,
+                        r->kernel->shared_size, NULL, parameters, NULL);
   return result == CUDA_SUCCESS ? d->cuCtxSynchronize() : result;
 }
 
@@ -322,8 +324,9 @@ static void compare(run *r, uint32_t number) {
   }
   if (number != 0) return;
   memcpy(r->first, r->now, a->size);
+  if (r->options->output != NULL) memcpy(r->options->output, r->now, a->size);
   compare_gaps(r);
-  if (r->options->without_compare) return;
+  if (r->options->without_compare || r->options->blocks != 0) return;
   for (uint32_t token = 0; token < r->options->tokens; ++token) {
     for (uint32_t column = 0; column < a->columns; ++column) {
       compare_value(r, token, column);
