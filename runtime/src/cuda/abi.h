@@ -2,8 +2,8 @@
 // The part of the CUDA Driver API's binary interface that the runtime uses,
 // under CUDA's own names. Declared here so that a machine without CUDA builds
 // the same library. Types and values: CUDA Driver API reference, "Data types
-// used by CUDA driver"; tests/runtime/cuda_abi_test.c compares them with a
-// cuda.h where there is one.
+// used by CUDA driver"; tests/runtime/cuda_abi_test.c compares them with those
+// of the emulated driver.
 #ifndef RUNTIME_CUDA_ABI_H_
 #define RUNTIME_CUDA_ABI_H_
 
@@ -29,13 +29,13 @@ enum {
   CUDA_ERROR_UNSUPPORTED_PTX_VERSION = 222,
   CUDA_ERROR_JIT_COMPILATION_DISABLED = 223,
   CUDA_ERROR_INVALID_SOURCE = 300,
+  CUDA_ERROR_NOT_FOUND = 500,
   CUDA_ERROR_NOT_SUPPORTED = 801,
 };
 
 // CUdevice_attribute.
 enum {
   CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK = 1,
-  CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK = 8,
   CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,
   CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75,
   CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76,

@@ -13,7 +13,6 @@ enum {
   SHARED_UNASKED = 48 << 10,
   MEMORY_ALIGNMENT = 256,
   WORKSPACE_ALIGNMENT = 128,
-  CUDA_ERROR_SYMBOL_NOT_FOUND = 500,  // CUDA_ERROR_NOT_FOUND
 };
 
 static tsr_cuda_device *device_of(const tessera_program *program) {
@@ -81,7 +80,7 @@ static tessera_status find_function(tsr_cuda_program *program, uint32_t index,
   if (*function != NULL) return TESSERA_OK;  // shared by layers
   CUresult result = device->driver->cuModuleGetFunction(
       function, program->module, kernel->name);
-  if (result == CUDA_ERROR_SYMBOL_NOT_FOUND) {
+  if (result == CUDA_ERROR_NOT_FOUND) {
     return tsr_fail(error, TESSERA_CORRUPT,
                     "image '%s' does not define '%.112s'", program->variant,
                     kernel->name);
