@@ -157,16 +157,20 @@ static void declare_shared(nv_kernel *k) {
 
 // ---- Where we are ----
 
-// A shuffle of each lane with itself hides from LLVM and ptxas that the value
-// is the same every time: they would keep what follows from it in registers
-// all through the steps.
-static LLVMValueRef special(nv_kernel *k, const char *name) {
+LLVMValueRef nv_special(nv_kernel *k, const char *name) {
   char text[128];
   (void)snprintf(text, sizeof(text),
                  "mov.u32 $0, %%%s;\n\t"
                  "shfl.sync.bfly.b32 $0, $0, 0, 31, 0xffffffff;",
                  name);
   return nv_assembly(k, k->e.i32, text, "=r", NULL, 0);
+}
+
+LLVMValueRef nv_opaque(nv_kernel *k, LLVMValueRef value) {
+  LLVMTypeRef type = LLVMTypeOf(value);
+  bool is_word = type == k->e.i32;
+  return nv_assembly(k, type, is_word ? "mov.b32 $0, $1;" : "mov.b64 $0, $1;",
+                     is_word ? "=r,r" : "=l,l", &value, 1);
 }
 
 static LLVMValueRef divide(nv_kernel *k, LLVMValueRef a, LLVMValueRef b) {
@@ -180,7 +184,7 @@ static LLVMValueRef modulo(nv_kernel *k, LLVMValueRef a, LLVMValueRef b) {
 static void place_thread(nv_kernel *k) {
   cg_emit *e = &k->e;
   const tsr_cuda_geometry *g = &k->geometry;
-  k->thread = special(k, "tid.x");
+  k->thread = nv_special(k, "tid.x");
   k->lane = LLVMBuildAnd(e->builder, k->thread, cg_i32(e, 31), "lane");
   LLVMValueRef warp = LLVMBuildLShr(e->builder, k->thread, cg_i32(e, 5), "");
   // What all lanes have from lane 0 is known to ptxas to be uniform.
@@ -198,7 +202,7 @@ static void place_thread(nv_kernel *k) {
 // Grouped raster: the formula of base/nvidia_abi.h.
 static void place_block(nv_kernel *k) {
   cg_emit *e = &k->e;
-  LLVMValueRef block = special(k, "ctaid.x");
+  LLVMValueRef block = nv_special(k, "ctaid.x");
   k->worker = block;
   k->token_tile = k->token_first = cg_i32(e, 0);
   if (k->kernel->mode == TSR_NVIDIA_DECODE) return;

@@ -99,14 +99,16 @@ void nv_load_guarded(nv_walk *w, LLVMValueRef address, uint32_t offset,
        4, out);
 }
 
-void nv_load_tokens(nv_walk *w, uint32_t half, nv_tokens *out) {
+void nv_load_tokens(nv_walk *w, uint32_t half, uint32_t first, uint32_t count,
+                    nv_tokens *out) {
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
-  uint32_t tiles = k->geometry.warp_tokens / 8u;
+  out->first = first;
+  out->count = count;
   LLVMValueRef row = cg_add(e, w->ring.matrix, nv_get(k, e->i32, w->ring.read));
   // Pieces 4 to 7 lie 64 bytes from 0 to 3, to and fro as the swizzle has it.
   if (half == 1) row = LLVMBuildXor(e->builder, row, cg_i32(e, 64), "");
-  for (uint32_t n = 0; n < tiles; ++n) {
+  for (uint32_t n = first; n < first + count; ++n) {
     char text[128];
     (void)snprintf(text, sizeof(text),
                    "ldmatrix.sync.aligned.m8n8.x4.shared.b16 "
@@ -143,7 +145,7 @@ void nv_multiply(nv_walk *w, tsr_kind kind, uint32_t block, uint32_t step,
   // B of a k16 step is half of what ldmatrix brings for 32 columns.
   uint32_t b_first = is_sparse ? 0 : step % 2u * 2u,
            b_count = is_sparse ? 4 : 2;
-  for (uint32_t n = 0; n < k->geometry.warp_tokens / 8u; ++n) {
+  for (uint32_t n = tokens->first; n < tokens->first + tokens->count; ++n) {
     LLVMValueRef arguments[14];
     uint32_t count = 0;
     for (uint32_t i = 0; i < 4; ++i) arguments[count++] = pair(k, a[i]);

@@ -70,6 +70,7 @@ static void place_pieces(nv_walk *w, LLVMValueRef *out_piece) {
   cg_emit *e = &k->e;
   nv_ring *ring = &w->ring;
   uint32_t pieces = k->shape.main_columns > 2 ? 8 : 4;
+  ring->pieces = pieces;
   LLVMValueRef warp = cg_add(
       e, cg_mul_constant(e, k->token_slice, k->geometry.groups), k->group);
   LLVMValueRef row = LLVMBuildLShr(e->builder, k->lane, cg_i32(e, 3), "");
@@ -101,12 +102,13 @@ static void place_copies(nv_walk *w) {
       cg_minimum(e, cg_sub(e, k->tokens, k->token_first), cg_i32(e, rows));
   ring->rows = passes_of(k, ring->row, limit, ring->pass);
   ring->column = cg_mul_constant(e, piece, 8);
-  ring->to = cg_add(e, slice_base(k), swizzled(k, ring->row, piece));
+  ring->to =
+      nv_opaque(k, cg_add(e, slice_base(k), swizzled(k, ring->row, piece)));
   LLVMValueRef stride = cg_mul_constant(e, k->input_stride, 2);
   LLVMValueRef token = cg_widen(e, cg_add(e, k->token_first, ring->row));
-  ring->from = cg_at_value(e, k->input,
-                           cg_add(e, cg_mul(e, token, stride),
-                                  cg_widen(e, cg_mul_constant(e, piece, 16))));
+  LLVMValueRef first = cg_add(e, cg_mul(e, token, stride),
+                              cg_widen(e, cg_mul_constant(e, piece, 16)));
+  ring->from = nv_opaque(k, cg_at_value(e, k->input, first));
   ring->pass_bytes = cg_mul_constant(e, stride, ring->pass);
   LLVMValueRef address = LLVMBuildPtrToInt(e->builder, k->input, e->i64, "");
   ring->is_aligned =
@@ -135,11 +137,11 @@ static LLVMValueRef target_of(nv_walk *w, LLVMValueRef to, uint32_t pass) {
   return LLVMBuildXor(e->builder, to, cg_i32(e, 64), "");
 }
 
-// Bytes of the thread's pieces that are columns of X: 16, or less at its end.
-static LLVMValueRef piece_size(nv_walk *w, LLVMValueRef column) {
+// Bytes of the pieces from column |first| on that X has: 16, or less at its
+// end.
+static LLVMValueRef piece_size(nv_walk *w, LLVMValueRef first) {
   cg_emit *e = &w->k->e;
   LLVMValueRef end = cg_i32(e, w->k->spec->columns);
-  LLVMValueRef first = cg_add(e, column, w->ring.column);
   LLVMValueRef left = cg_sub(e, end, cg_minimum(e, first, end));
   return cg_mul_constant(e, cg_minimum(e, left, cg_i32(e, 8)), 2);
 }
@@ -168,7 +170,7 @@ static void copy_pieces(nv_walk *w, LLVMValueRef column, LLVMValueRef rows,
   LLVMValueRef from =
       cg_at_value(e, ring->from, cg_widen(e, cg_mul_constant(e, column, 2)));
   if (ring->is_ragged) {  // no address beyond X, even if nothing is read there
-    size = piece_size(w, column);
+    size = piece_size(w, cg_add(e, column, ring->column));
     LLVMValueRef any =
         LLVMBuildICmp(e->builder, LLVMIntNE, size, cg_i32(e, 0), "");
     from = LLVMBuildSelect(e->builder, any, from, k->input, "");
@@ -220,7 +222,11 @@ static void copy_slowly(nv_walk *w, LLVMValueRef column, LLVMValueRef rows,
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
   nv_ring *ring = &w->ring;
-  LLVMValueRef size = piece_size(w, column);
+  // Afresh: only this way needs it always.
+  LLVMValueRef piece = LLVMBuildAnd(e->builder, nv_special(k, "laneid"),
+                                    cg_i32(e, ring->pieces - 1), "");
+  LLVMValueRef size =
+      piece_size(w, cg_add(e, column, cg_mul_constant(e, piece, 8)));
   LLVMValueRef from =
       cg_at_value(e, ring->from, cg_widen(e, cg_mul_constant(e, column, 2)));
   cg_loop loop;

@@ -5,7 +5,10 @@
 // each kind that multiplies whatever an edge step has. docs/cuda-kernels.md.
 #include "walk.h"
 
-enum { NV_NO_GROUP = 1 << 16 };  // more than a panel has
+enum {
+  NV_NO_GROUP = 1 << 16,  // more than a panel has
+  EDGE_TILES = 2,         // n tiles whose B operands an edge body holds
+};
 
 static const char *kind_name(tsr_kind kind) {
   return kind == TSR_KIND_SPARSE24 ? "2:4" : "dense";
@@ -150,6 +153,12 @@ static void load_metadata(nv_walk *w, LLVMValueRef unit) {
   }
 }
 
+// Where all else of the next unit is on its way, its metadata can wait until
+// this unit's is used up: 64 tokens leave no registers for both.
+static bool is_late(const nv_walk *w, tsr_kind kind) {
+  return kind == TSR_KIND_SPARSE24 && w->k->geometry.depth < NV_SLOTS;
+}
+
 // This unit's metadata, moved out of the way of the next unit's, which is
 // loaded at once. A plain move would be undone by ptxas, which would then move
 // the new words at the end of the body, and wait for them there.
@@ -158,8 +167,9 @@ static void take_metadata(nv_walk *w, tsr_kind kind,
   nv_kernel *k = w->k;
   if (kind != TSR_KIND_SPARSE24) return;
   for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
-    out[b] = LLVMBuildOr(k->e.builder, nv_get(k, k->e.i32, w->metadata[b]),
-                         w->zero, "metadata");
+    out[b] = nv_get(k, k->e.i32, w->metadata[b]);
+    if (is_late(w, kind)) continue;
+    out[b] = LLVMBuildOr(k->e.builder, out[b], w->zero, "metadata");
   }
 }
 
@@ -214,7 +224,9 @@ static ahead begin_ahead(nv_walk *w, tsr_kind kind, tsr_kind next_kind) {
   if (next_kind == TSR_KIND_ZERO) return next;
   next.unit = nv_unit(w, next_kind, nv_get(k, k->e.i32, w->offset[1]));
   next.steps = nv_steps_ahead(w, next_kind);
-  if (next_kind == TSR_KIND_SPARSE24) load_metadata(w, next.unit);
+  if (next_kind == TSR_KIND_SPARSE24 && !is_late(w, kind)) {
+    load_metadata(w, next.unit);
+  }
   for (uint32_t s = nv_steps_ahead(w, kind); s < next.steps; ++s) {
     for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
       load_step(w, next_kind, next.unit, s, s, b);
@@ -239,11 +251,14 @@ static void emit_body(nv_walk *w, tsr_kind kind, tsr_kind next_kind) {
   uint32_t half_steps = kind == TSR_KIND_SPARSE24 ? 1 : 2;
   for (uint32_t s = 0; s < steps;) {
     nv_tokens tokens;
-    nv_load_tokens(w, s / half_steps, &tokens);
+    nv_load_tokens(w, s / half_steps, 0, k->geometry.warp_tokens / 8u, &tokens);
     do {
       multiply_step(w, kind, s, metadata, &tokens, unit, &next);
       ++s;
     } while (s < steps && s % half_steps != 0);
+  }
+  if (next_kind == TSR_KIND_SPARSE24 && is_late(w, kind)) {
+    load_metadata(w, next.unit);
   }
 }
 
@@ -313,44 +328,48 @@ static LLVMValueRef edge_limit(nv_walk *w, const edge_work *edge,
                          edge->blocks, cg_i32(e, 0), "");
 }
 
-// Loads and multiplies |count| steps from |first| on; the loads first.
-static void edge_steps(nv_walk *w, const edge_work *edge, uint32_t first,
-                       uint32_t count, const nv_tokens *tokens) {
+// Loads step |step|'s weights; none where there is no such row block.
+static void edge_load(nv_walk *w, const edge_work *edge, uint32_t step,
+                      LLVMValueRef a[NV_GROUP_BLOCKS][4]) {
   cg_emit *e = &w->k->e;
-  uint32_t blocks = w->k->shape.main_blocks;
-  LLVMValueRef a[2][NV_GROUP_BLOCKS][4];
-  for (uint32_t i = 0; i < count; ++i) {
-    LLVMValueRef limit = edge_limit(w, edge, first + i);
-    LLVMValueRef bytes =
-        cg_mul_constant(e, edge->blocks, (first + i) * TSR_FRAGMENT_SIZE);
-    LLVMValueRef address = cg_at_value(e, edge->fragments, cg_widen(e, bytes));
-    for (uint32_t b = 0; b < blocks; ++b) {
-      nv_load_guarded(w, address, b * TSR_FRAGMENT_SIZE, limit, b, a[i][b]);
-    }
-  }
-  for (uint32_t i = 0; i < count; ++i) {
-    LLVMValueRef limit = edge_limit(w, edge, first + i);
-    for (uint32_t b = 0; b < blocks; ++b) {
-      cg_branch branch;
-      cg_if(e, is_above(w, limit, b), "edge.block", &branch);
-      nv_multiply(w, edge->kind, b, first + i, a[i][b], edge->metadata[b],
-                  tokens);
-      cg_endif(e, &branch);
-    }
+  LLVMValueRef bytes =
+      cg_mul_constant(e, edge->blocks, step * TSR_FRAGMENT_SIZE);
+  LLVMValueRef address = cg_at_value(e, edge->fragments, cg_widen(e, bytes));
+  LLVMValueRef limit = edge_limit(w, edge, step);
+  for (uint32_t b = 0; b < w->k->shape.main_blocks; ++b) {
+    nv_load_guarded(w, address, b * TSR_FRAGMENT_SIZE, limit, b, a[b]);
   }
 }
 
+static void edge_multiply(nv_walk *w, const edge_work *edge, uint32_t step,
+                          LLVMValueRef a[NV_GROUP_BLOCKS][4],
+                          const nv_tokens *tokens) {
+  cg_emit *e = &w->k->e;
+  LLVMValueRef limit = edge_limit(w, edge, step);
+  for (uint32_t b = 0; b < w->k->shape.main_blocks; ++b) {
+    cg_branch branch;
+    cg_if(e, is_above(w, limit, b), "edge.block", &branch);
+    nv_multiply(w, edge->kind, b, step, a[b], edge->metadata[b], tokens);
+    cg_endif(e, &branch);
+  }
+}
+
+// Half a k-chunk: its weights, then a few tokens at a time, so that the
+// registers of the straight-line bodies do.
 static void edge_half(nv_walk *w, const edge_work *edge, uint32_t half) {
   uint32_t count = edge->kind == TSR_KIND_SPARSE24 ? 1 : 2;
-  uint32_t first = half * count;
-  // 64 tokens leave registers for one step's weights.
-  uint32_t at_once = w->k->geometry.depth < NV_SLOTS ? 1 : count;
+  uint32_t first = half * count, tiles = w->k->geometry.warp_tokens / 8u;
+  uint32_t at_once = tiles < EDGE_TILES ? tiles : (uint32_t)EDGE_TILES;
+  LLVMValueRef a[2][NV_GROUP_BLOCKS][4];
   cg_branch branch;
   cg_if(&w->k->e, is_above(w, edge->steps, first), "edge.half", &branch);
-  nv_tokens tokens;
-  nv_load_tokens(w, half, &tokens);
-  for (uint32_t i = 0; i < count; i += at_once) {
-    edge_steps(w, edge, first + i, at_once, &tokens);
+  for (uint32_t i = 0; i < count; ++i) edge_load(w, edge, first + i, a[i]);
+  for (uint32_t n = 0; n < tiles; n += at_once) {
+    nv_tokens tokens;
+    nv_load_tokens(w, half, n, at_once, &tokens);
+    for (uint32_t i = 0; i < count; ++i) {
+      edge_multiply(w, edge, first + i, a[i], &tokens);
+    }
   }
   cg_endif(&w->k->e, &branch);
 }

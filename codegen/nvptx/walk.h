@@ -19,6 +19,7 @@ enum {
 
 // The ring of X in shared memory, as one thread sees it.
 typedef struct nv_ring {
+  uint32_t pieces;    // of a row that are copied
   uint32_t passes;    // pieces of 16 bytes that a thread copies per stage
   uint32_t pass;      // rows from one to the next
   bool swaps;         // |pass| is 4 modulo 8: the swizzle's bit 2 alternates
@@ -59,8 +60,10 @@ typedef struct nv_walk {
   nv_ring ring;
 } nv_walk;
 
-// B operands of 32 columns: one ldmatrix.x4 for each 8 tokens.
+// B operands of 32 columns: one ldmatrix.x4 for each 8 tokens, which are
+// |count| of the warp's n tiles from |first| on.
 typedef struct nv_tokens {
+  uint32_t first, count;
   LLVMValueRef at[NV_N_TILES][4];
 } nv_tokens;
 
@@ -74,6 +77,14 @@ void nv_set(nv_kernel *k, LLVMValueRef variable, LLVMValueRef value);
 LLVMValueRef nv_assembly(nv_kernel *k, LLVMTypeRef result, const char *text,
                          const char *constraints, LLVMValueRef *arguments,
                          uint32_t count);
+
+// Special register |name| ("tid.x"). A shuffle of each lane with itself hides
+// from LLVM and ptxas that the value is the same every time: they would keep
+// what follows from it in registers all through the steps.
+LLVMValueRef nv_special(nv_kernel *k, const char *name);
+// |value|, of which LLVM does not know how it came about: it takes no parts of
+// it for other uses.
+LLVMValueRef nv_opaque(nv_kernel *k, LLVMValueRef value);
 
 // ---- walk.c ----
 
@@ -108,7 +119,8 @@ void nv_load_metadata(nv_walk *w, LLVMValueRef unit,
 // 16 bytes at |address| + |offset| where |limit| is above |index|, else zeros.
 void nv_load_guarded(nv_walk *w, LLVMValueRef address, uint32_t offset,
                      LLVMValueRef limit, uint32_t index, LLVMValueRef out[4]);
-void nv_load_tokens(nv_walk *w, uint32_t half, nv_tokens *out);
+void nv_load_tokens(nv_walk *w, uint32_t half, uint32_t first, uint32_t count,
+                    nv_tokens *out);
 // One row block times all tokens. |step|: k16 step of a dense unit, k32 step of
 // a 2:4 one.
 void nv_multiply(nv_walk *w, tsr_kind kind, uint32_t block, uint32_t step,
