@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""cuda_tools.py TESSERAC TESSERA: run, verify, bench, info and profile on the
+"""cuda_tools.py TESSERAC TESSERA PLAIN_DRIVER EMULATED_DRIVER: run, verify, bench, info and profile on the
 emulated CUDA driver, and what they say where it cannot be. What kernels compute
 and count is tested in tests/cuda; here it is that the tools tell the truth."""
 import json
@@ -125,6 +125,34 @@ def test_bench(tools):
     assert host["emulated"] is False and host["points"][0]["seconds"], host
 
 
+def test_real_driver(tools, plain, emulated):
+    """What is measured where the driver does not say that it is emulated."""
+    env = {"TESSERA_CUDA_DRIVER": plain, "PLAIN_DRIVER_OF": emulated}
+    real = Tools(tools.tesserac, tools.tessera, tools.folder, env)
+    text = real.run("tessera", "info", "gpu.bundle")
+    assert "emulated" not in text and "cuda:0  runs sm_80" in text, text
+    report = json.loads(real.run("tessera", "verify", "gpu.bundle", "--device",
+                                 "cuda", "--tokens", "1,20", "--json"))
+    assert report["ok"] and report["emulated"] is False, report
+    arguments = ["bench", "gpu.bundle", "--device", "cuda:0", "--layer", "up",
+                 "--tokens", "1", "--hot", "--time", "0.001", "--against",
+                 "both.bundle"]
+    report = json.loads(real.run("tessera", *arguments, "--json"))
+    assert report["emulated"] is False, report
+    point = report["points"][0]
+    for name in ("seconds", "copy_bytes_per_second", "against_seconds",
+                 "against_ratio"):
+        spread = point[name]
+        assert 0 < spread["p10"] <= spread["median"] <= spread["p90"], spread
+        assert spread["samples"] >= 5, spread
+    # Of one run, not of a row of them: the model's 2 us and what it moves.
+    assert 2e-6 < point["seconds"]["median"] < 6e-6, point
+    # Bytes read and written: the virtual H100 copies at 3352 GB/s, together.
+    assert 2.5e12 < point["copy_bytes_per_second"]["median"] < 3.5e12, point
+    assert abs(point["against_ratio"]["median"] - 1) < 0.3, point
+    fails(real, 3, "is not the emulated CUDA driver", "profile", "gpu.bundle")
+
+
 def test_profile(tools):
     arguments = ["profile", "gpu.bundle", "--tokens", "1,16,17,200"]
     report = json.loads(tools.run("tessera", *arguments, "--check", "all",
@@ -202,7 +230,7 @@ def main():
     os.environ.pop("TESSERA_CUDA_DRIVER", None)
     os.environ.pop("TESSERA_EMU_DEVICE", None)
     with tempfile.TemporaryDirectory() as folder:
-        tools = Tools(*sys.argv[1:], folder)
+        tools = Tools(*sys.argv[1:3], folder)
         tensors, masks = make_inputs(tools)
         (tools.folder / "few.tess").write_text(
             PLAN.replace("1..16, 17..", "1, 16")
@@ -213,6 +241,7 @@ def main():
         test_verify(tools)
         test_bench(tools)
         test_profile(tools)
+        test_real_driver(tools, *sys.argv[3:5])
         test_info(tools)
         test_errors(tools)
     print("ok")

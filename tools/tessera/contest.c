@@ -15,7 +15,8 @@
 
 enum {
   COPY_LIMIT = 4096,
-  COPY_SIZE = 256 << 20,  // bytes, more than any cache of a device
+  COPY_SIZE = 128 << 20,  // bytes, twice: more than any cache of a device
+  COPY_ROW_MAX = 4,       // a copy is long beside what an event takes
   PIECE_SIZE = 4 << 20,
   ROUND_CALLS_MAX = 64,
   ROUNDS_MIN = 5,
@@ -128,8 +129,8 @@ static tsr_status run_layer_row(party *p, double *out_seconds,
   return time_row(p, enqueue_layer, out_seconds, error);
 }
 
-// How many runs make a row of a round's length.
-static tsr_status init_row(party *p, tsr_error *error) {
+// How many runs make a row of a round's length, |most| at most.
+static tsr_status init_row(party *p, uint32_t most, tsr_error *error) {
   double seconds = 0.0;
   tessera_error failure = {0};
   tsr_status status = tsr_session_status(
@@ -141,7 +142,7 @@ static tsr_status init_row(party *p, tsr_error *error) {
   // The first run has loaded the code.
   if (status == TSR_OK) status = p->run(p, &seconds, error);
   double fit = round_seconds / seconds;
-  p->row = fit >= ROW_MAX ? ROW_MAX : fit < 1.0 ? 1 : (uint32_t)fit;
+  p->row = fit >= most ? most : fit < 1.0 ? 1 : (uint32_t)fit;
   return status;
 }
 
@@ -203,7 +204,7 @@ static tsr_status init_layer(party *p, const tsr_contest_options *options,
   if (status == TSR_OK) status = copy_programs(p, self, options, &info, error);
   if (status == TSR_OK && session->is_cuda) {
     p->run = run_layer_row;
-    status = init_row(p, error);
+    status = init_row(p, ROW_MAX, error);
   }
   return status;
 }
@@ -301,7 +302,7 @@ static tsr_status init_copy(party *p, const tsr_session *session,
   }
   if (status == TESSERA_OK) status = fill_source(p, piece, &failure);
   tsr_free(piece);
-  return status == TESSERA_OK ? init_row(p, error)
+  return status == TESSERA_OK ? init_row(p, COPY_ROW_MAX, error)
                               : tsr_session_status(status, &failure, error);
 }
 
