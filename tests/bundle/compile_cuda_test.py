@@ -7,9 +7,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
-import sys
+import time
 
 import compile_test as base
 from compile_test import (check, compile_plan, leftovers, lines, same,
@@ -295,6 +296,35 @@ esac
         check(leftovers() == [], f"{leftovers()} are left")
     compile_plan("-o", "new.bundle", "--ptxas", broken, expect=3)
     check(not (base.folder / "new.bundle").exists(), "nothing is left")
+
+
+def test_interrupted():
+    """While the assembler works: nothing is left, the old bundle is spared."""
+    write()
+    compile_cuda("-o", "m.bundle")
+    shutil.copytree(base.folder / "m.bundle", base.folder / "old.bundle")
+    slow = write_program("slow", """case "$*" in
+*--version*) echo "Cuda compilation tools, release 13.0, V13.0.1";;
+*) touch started; exec sleep 60;;
+esac
+""")
+    environment = dict(os.environ, TESSERA_CACHE=str(base.folder / "cache"))
+    process = subprocess.Popen(
+        [base.TESSERAC, "compile", "plan.tess", "-o", "m.bundle", "--ptxas",
+         slow], cwd=base.folder, env=environment, text=True,
+        stderr=subprocess.PIPE, start_new_session=True)
+    for _ in range(600):
+        if (base.folder / "started").exists():
+            break
+        time.sleep(0.05)
+    check((base.folder / "started").exists(), "the assembler was started")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, text = process.communicate(timeout=30)
+    check(process.returncode == -signal.SIGINT,
+          f"interrupted: {process.returncode} {text}")
+    check(leftovers() == [], f"{leftovers()} are left")
+    check(same(base.folder / "m.bundle", base.folder / "old.bundle"),
+          "the old bundle is spared")
 
 
 def test_cubins():

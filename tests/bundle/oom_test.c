@@ -22,6 +22,7 @@ enum { RUNS = 60 };
 static const char plan[] =
     "model \"m\";\n"
     "target host generic;\n"
+    "target cuda sm_80;\n"
     "tokens 1;\n"
     "weights synthetic seed 5;\n"
     "masks synthetic sparse24 50% zero 20% seed 5;\n"
@@ -32,14 +33,15 @@ static char root[] = "/tmp/tessera-oom-test-XXXXXX";
 static uint64_t *allocations;  // shared with the children
 
 static void child(uint64_t nth) {
-  char *arguments[] = {"tesserac",    "compile", "plan.tess", "-o", "m.bundle",
-                       "--cache-dir", "cache",   "-j",        "1",  "-v",
-                       "--why",       "-MD",     NULL};
+  char *arguments[] = {"tesserac", "compile",     "plan.tess", "-o",
+                       "m.bundle", "--cache-dir", "cache",     "-j",
+                       "1",        "-v",          "--why",     "-MD",
+                       "--ptxas",  "none",        NULL};
   int log = open("log", O_WRONLY | O_CREAT | O_TRUNC, 0600);
   (void)dup2(log, STDERR_FILENO);
   (void)close(log);
   (void)tsr_memory_fail_at(nth);
-  int code = tsr_cli_main(&tsr_tool_tesserac, 12, arguments);
+  int code = tsr_cli_main(&tsr_tool_tesserac, 14, arguments);
   *allocations = tsr_memory_fail_at(0);
   exit(code);
 }
