@@ -247,23 +247,35 @@ static void dump_worker(const tsr_nvidia_tables *tables,
   }
 }
 
-void tsr_nvidia_tables_dump(const tsr_nvidia_tables *tables, tsr_buffer *out) {
+static void dump_cut(const tsr_nvidia_tables *tables, uint32_t index,
+                     tsr_buffer *out) {
   static const char *const modes[] = {"decode", "prefill"};
+  const tsr_nvidia_cut *cut = &tables->cuts[index];
+  tsr_buffer_printf(out,
+                    "cut %u: %s, %u multiprocessors, workers %u, partials %u, "
+                    "reductions %u\n",
+                    index, modes[cut->mode], cut->multiprocessors,
+                    cut->worker_count, cut->partial_count,
+                    cut->reduction_count);
+  for (uint32_t w = 0; w < cut->worker_count; ++w) {
+    dump_worker(tables, cut, w, out);
+  }
+}
+
+void tsr_nvidia_class_dump(const tsr_nvidia_tables *tables,
+                           uint32_t multiprocessors, tsr_buffer *out) {
+  for (uint32_t i = 0; i < tables->cut_count; ++i) {
+    if (tables->cuts[i].multiprocessors == multiprocessors) {
+      dump_cut(tables, i, out);
+    }
+  }
+}
+
+void tsr_nvidia_tables_dump(const tsr_nvidia_tables *tables, tsr_buffer *out) {
   const tsr_tile_grid *grid = tables->grid;
   tsr_buffer_printf(out, "matrix %ux%u tile %ux%u steps %u bytes %llu\n",
                     grid->rows, grid->columns, grid->tile.rows,
                     grid->tile.columns, tables->step_count,
                     (unsigned long long)tables->stream_size);
-  for (uint32_t i = 0; i < tables->cut_count; ++i) {
-    const tsr_nvidia_cut *cut = &tables->cuts[i];
-    tsr_buffer_printf(
-        out,
-        "cut %u: %s, %u multiprocessors, workers %u, partials %u, "
-        "reductions %u\n",
-        i, modes[cut->mode], cut->multiprocessors, cut->worker_count,
-        cut->partial_count, cut->reduction_count);
-    for (uint32_t w = 0; w < cut->worker_count; ++w) {
-      dump_worker(tables, cut, w, out);
-    }
-  }
+  for (uint32_t i = 0; i < tables->cut_count; ++i) dump_cut(tables, i, out);
 }

@@ -10,11 +10,11 @@ import shutil
 import signal
 import struct
 import subprocess
+import tempfile
 import time
 
 import compile_test as base
-from compile_test import (check, compile_plan, leftovers, lines, same,
-                          write_plan)
+from compile_test import check, leftovers, lines, same, write_plan
 from schema import complaints
 
 PLAN = """model "m";
@@ -34,6 +34,12 @@ PTXAS = next((path for path in (os.environ.get("TESSERA_PTXAS"),
 
 def write(name="plan.tess", target="cuda sm_80", more=""):
     (base.folder / name).write_text(PLAN.format(target=target, more=more))
+
+
+def compile_plan(*arguments, env=None, **options):
+    """With one cache for all tests: those of caching are compile_test.py's."""
+    return base.compile_plan(*arguments, **options,
+                             env={"TESSERA_CACHE": CACHE, **(env or {})})
 
 
 def compile_cuda(*arguments, **options):
@@ -218,6 +224,14 @@ def test_inspect():
     check("Launches" in text and "CUDA launches" in text and
           re.search(r"^ +108  decode +\d+ ", text, re.M), text)
     check("tsr_prefill_" in inspect("m.bundle", "--kernels"), "--kernels")
+    compile_cuda("-o", "cuda.bundle", "--target", "sm_80")
+    alone = json.loads(inspect("cuda.bundle", "--json"))
+    for ours, theirs in zip(alone["layers"], shown["layers"]):
+        check("workers" not in ours and ours["cuda"] == theirs["cuda"],
+              "CUDA alone")
+    check(re.search(r"^a .* -$", inspect("cuda.bundle"), re.M), "no workers")
+    check("Launches" not in inspect("cuda.bundle", "--layer", "a").replace(
+        "CUDA launches", ""), "no host launches")
 
 
 # ---- Targets and emissions --------------------------------------------------
@@ -250,6 +264,7 @@ def test_emissions():
                  "decode, 108 multiprocessors", "prefill, tokens 129..",
                  ".visible .entry tsr_decode_bf16_96x128_t64x64_"):
         check(text in ptx, f"{text!r} in the layer's PTX")
+    check("84 multiprocessors" not in ptx, "the tile runs of an A100 alone")
     check(".entry tsr_decode_bf16_200x256" not in ptx, "no other layer's code")
     schedule = (base.folder / "out/schedule.txt").read_text()
     check(schedule.startswith("layer a for cuda\nmatrix 200x256 tile 64x64 "),
@@ -308,7 +323,7 @@ def test_interrupted():
 *) touch started; exec sleep 60;;
 esac
 """)
-    environment = dict(os.environ, TESSERA_CACHE=str(base.folder / "cache"))
+    environment = dict(os.environ, TESSERA_CACHE=CACHE)
     process = subprocess.Popen(
         [base.TESSERAC, "compile", "plan.tess", "-o", "m.bundle", "--ptxas",
          slow], cwd=base.folder, env=environment, text=True,
@@ -356,4 +371,5 @@ def test_cubins():
 
 
 if __name__ == "__main__":
-    base.main(globals())
+    with tempfile.TemporaryDirectory(prefix="tessera-cache-") as CACHE:
+        base.main(globals())

@@ -58,8 +58,8 @@ def write_plan(name="plan.tess", **changes):
 
 def compile_plan(*arguments, expect=0, plan="plan.tess", env=None, **options):
     command = [TESSERAC, "compile", plan, *map(str, arguments)]
-    environment = dict(os.environ, TESSERA_CACHE=str(folder / "cache"),
-                       **(env or {}))
+    environment = {**os.environ, "TESSERA_CACHE": str(folder / "cache"),
+                   **(env or {})}
     done = subprocess.run(command, cwd=folder, text=True, env=environment,
                           capture_output=True, **options)
     check(done.returncode == expect,

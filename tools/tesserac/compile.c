@@ -355,7 +355,10 @@ static void cuda_fini(tsr_compile *c) {
   }
   for (uint32_t i = 0; c->cuda_layers != NULL && i < c->plan->layer_count;
        ++i) {
-    tsr_buffer_fini(&c->cuda_layers[i].cuts);
+    tsr_cuda_layer *layer = &c->cuda_layers[i];
+    for (uint32_t s = 0; s < layer->share_count; ++s) {
+      tsr_buffer_fini(&layer->shares[s].cuts);
+    }
   }
   tsr_free(c->cuda_objects);
   tsr_free(c->cuda_modules);

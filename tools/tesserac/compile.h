@@ -76,6 +76,7 @@ typedef struct tsr_cuda_share {
   uint32_t partials;
   double byte_imbalance;  // largest share over the mean
   double time_imbalance;  // likewise, of the prefill cut of as many workers
+  tsr_buffer cuts;        // --emit=ptx: the class's tile runs, as text
 } tsr_cuda_share;
 
 enum { TSR_CUDA_SHARE_LIMIT = 8 };
@@ -87,7 +88,6 @@ typedef struct tsr_cuda_layer {
   uint64_t steps;
   tsr_cuda_share shares[TSR_CUDA_SHARE_LIMIT];
   uint32_t share_count;
-  tsr_buffer cuts;  // --emit=ptx: text of all cuts
 } tsr_cuda_layer;
 
 typedef struct tsr_compile {
@@ -190,6 +190,9 @@ static inline tsr_cuda_report *tsr_compile_cuda_object(const tsr_compile *c,
 void tsr_compile_cuda_layer(const tsr_compile *c,
                             const tsr_nvidia_tables *tables,
                             tsr_cuda_layer *out);
+// The shares of the class of device that stands for |target|, or the nearest.
+const tsr_cuda_share *tsr_compile_cuda_share(const tsr_cuda_layer *layer,
+                                             const tsr_cuda_target *target);
 // What the cost model asks of layer |layer| for |target|: the shares of the
 // class of device that stands for it, or of the nearest.
 tsr_cuda_facts tsr_compile_cuda_facts(const tsr_compile *c, uint32_t layer,

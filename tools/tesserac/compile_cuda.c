@@ -130,6 +130,38 @@ static uint64_t total_time(const tsr_tile_grid *grid) {
   return time;
 }
 
+static uint32_t distance(uint32_t a, uint32_t b) {
+  return a < b ? b - a : a - b;
+}
+
+// Its index.
+static uint32_t share_of(const tsr_cuda_layer *layer,
+                         const tsr_cuda_target *target) {
+  uint32_t best = 0, wanted = target->gpu.multiprocessors;
+  for (uint32_t i = 1; i < layer->share_count; ++i) {
+    if (distance(layer->shares[i].multiprocessors, wanted) <
+        distance(layer->shares[best].multiprocessors, wanted)) {
+      best = i;
+    }
+  }
+  return best;
+}
+
+const tsr_cuda_share *tsr_compile_cuda_share(const tsr_cuda_layer *layer,
+                                             const tsr_cuda_target *target) {
+  return &layer->shares[share_of(layer, target)];
+}
+
+// Of the classes that targets stand for: of all it would be a megabyte a layer.
+static void keep_cuts(const tsr_compile *c, const tsr_nvidia_tables *tables,
+                      tsr_cuda_layer *out) {
+  for (uint32_t i = 0; i < c->cuda_target_count; ++i) {
+    tsr_cuda_share *share = &out->shares[share_of(out, c->cuda_targets[i])];
+    if (share->cuts.size != 0) continue;
+    tsr_nvidia_class_dump(tables, share->multiprocessors, &share->cuts);
+  }
+}
+
 void tsr_compile_cuda_layer(const tsr_compile *c,
                             const tsr_nvidia_tables *tables,
                             tsr_cuda_layer *out) {
@@ -149,26 +181,13 @@ void tsr_compile_cuda_layer(const tsr_compile *c,
         .time_imbalance =
             tsr_nvidia_imbalance(tables, i + 1, TSR_BALANCE_TIME)};
   }
-  if ((c->emit & TSR_EMISSION_PTX) != 0) {
-    tsr_nvidia_tables_dump(tables, &out->cuts);
-  }
-}
-
-static uint32_t distance(uint32_t a, uint32_t b) {
-  return a < b ? b - a : a - b;
+  if ((c->emit & TSR_EMISSION_PTX) != 0) keep_cuts(c, tables, out);
 }
 
 tsr_cuda_facts tsr_compile_cuda_facts(const tsr_compile *c, uint32_t layer,
                                       const tsr_cuda_target *target) {
   const tsr_cuda_layer *from = &c->cuda_layers[layer];
-  const tsr_cuda_share *share = &from->shares[0];
-  uint32_t wanted = target->gpu.multiprocessors;
-  for (uint32_t i = 1; i < from->share_count; ++i) {
-    if (distance(from->shares[i].multiprocessors, wanted) <
-        distance(share->multiprocessors, wanted)) {
-      share = &from->shares[i];
-    }
-  }
+  const tsr_cuda_share *share = tsr_compile_cuda_share(from, target);
   return (tsr_cuda_facts){.stream_bytes = from->stream_bytes,
                           .time = from->time,
                           .steps = from->steps,

@@ -123,7 +123,7 @@ static void put_shape(tsr_buffer *out, const tsr_bundle_layer *layer) {
 }
 
 // What stands on top of layer |index|'s module.
-static void write_comment(const tsr_compile *c, uint32_t index,
+static void write_comment(const tsr_compile *c, uint32_t index, uint32_t target,
                           tsr_buffer *out) {
   const tsr_bundle_layer *layer = &c->layers[index];
   const tsr_cuda_layer *cuda = &c->cuda_layers[index];
@@ -144,8 +144,13 @@ static void write_comment(const tsr_compile *c, uint32_t index,
   for (uint32_t i = 0; i < chosen->count; ++i) {
     put_kernel(out, &c->cuda_kernels[chosen->kernels[i]]);
   }
-  tsr_buffer_append_string(out, "\ntile runs\n");
-  tsr_buffer_append_string(out, tsr_buffer_text(&cuda->cuts));
+  const tsr_cuda_share *share =
+      tsr_compile_cuda_share(cuda, c->cuda_targets[target]);
+  tsr_buffer_printf(out,
+                    "\ntile runs on %u multiprocessors (--emit=schedule has "
+                    "those on others)\n",
+                    share->multiprocessors);
+  tsr_buffer_append_string(out, tsr_buffer_text(&share->cuts));
 }
 
 static tsr_status make_module(const tsr_compile *c, uint32_t index,
@@ -153,7 +158,7 @@ static tsr_status make_module(const tsr_compile *c, uint32_t index,
                               tsr_error *error) {
   const tsr_bundle_choice *chosen = &c->layers[index].chosen[TSR_TARGET_CUDA];
   tsr_buffer comment = {0};
-  write_comment(c, index, &comment);
+  write_comment(c, index, target, &comment);
   tsr_object *texts = tsr_calloc(chosen->count, sizeof(*texts));
   tsr_status status = texts == NULL ? tsr_error_out_of_memory(error)
                                     : tsr_buffer_status(&comment, error);

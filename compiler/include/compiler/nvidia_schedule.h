@@ -47,6 +47,9 @@ TSR_MUST_USE tsr_status tsr_nvidia_tables_read(tsr_arena *arena,
 
 // For --emit=schedule: every cut, worker by worker, as tile runs.
 void tsr_nvidia_tables_dump(const tsr_nvidia_tables *tables, tsr_buffer *out);
+// The cuts of one class of device alone.
+void tsr_nvidia_class_dump(const tsr_nvidia_tables *tables,
+                           uint32_t multiprocessors, tsr_buffer *out);
 
 // Largest share over the mean share of cut |cut|, in bytes or in tensor-core
 // time.
