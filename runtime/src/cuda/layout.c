@@ -11,9 +11,10 @@
 
 enum {
   PLACE = 256,  // alignment of each part: that of an allocation
-  BUFFER = 8 << 20,
   PARTS = 5,
 };
+
+size_t tsr_cuda_upload_buffer = 8 << 20;
 
 typedef struct part {
   const void *data;
@@ -114,7 +115,8 @@ typedef struct upload {
 static tessera_status init(upload *u, uint64_t size) {
   const tsr_cuda_driver *driver = u->driver;
   tessera_status status = TESSERA_OK;
-  u->capacity = (size_t)(size < BUFFER ? size : BUFFER);
+  u->capacity =
+      size < tsr_cuda_upload_buffer ? (size_t)size : tsr_cuda_upload_buffer;
   if (u->stream == NULL) {
     status = tsr_cuda_check(
         driver, driver->cuStreamCreate(&u->stream, CU_STREAM_NON_BLOCKING),

@@ -71,6 +71,8 @@ static tessera_status check_limits(const tsr_cuda_device *device,
       kernel->shared_size);
 }
 
+// Also loads the function, where the driver does that lazily: not in a run
+// (CUDA C++ Programming Guide 12.2, "Lazy Loading").
 static tessera_status find_function(tsr_cuda_program *program, uint32_t index,
                                     tessera_error *error) {
   const tsr_cuda_device *device = device_of(&program->base);

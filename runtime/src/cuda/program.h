@@ -46,6 +46,10 @@ TESSERA_MUST_USE tessera_status tsr_cuda_upload(const tsr_cuda_device *device,
                                                 uint64_t size, CUstream stream,
                                                 tessera_error *error);
 
+// Bytes of each of the two buffers. A test hook, process-wide: small ones make
+// small bundles take many.
+extern size_t tsr_cuda_upload_buffer;
+
 // ---- cuda/image.c -----------------------------------------------------------
 
 // Loads the image that suits |device| best; writes its "sm_80 cubin".
