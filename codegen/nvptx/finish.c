@@ -116,9 +116,16 @@ static LLVMValueRef slot_at(finish *f, LLVMValueRef slot) {
   cg_emit *e = &k->e;
   LLVMValueRef first = cg_mul(e, k->token_tile, k->partial_count);
   LLVMValueRef index = cg_widen(e, cg_add(e, first, slot));
-  LLVMValueRef at = cg_at(e, k->workspace, TSR_NVIDIA_WORKSPACE_HEADER);
-  at = cg_at_index(e, at, index, slot_size(k));
-  return cg_at_index(e, at, cg_widen(e, f->row), ROW_BYTES);
+  LLVMValueRef offset = cg_mul_constant(e, index, slot_size(k));
+  offset =
+      cg_add(e, offset, cg_mul_constant(e, cg_widen(e, f->row), ROW_BYTES));
+  // In assembly, or the passes would keep a pointer to the first slot in
+  // registers all through the steps.
+  char text[48];
+  (void)snprintf(text, sizeof(text), "add.u64 $0, $1, %u;",
+                 (unsigned)TSR_NVIDIA_WORKSPACE_HEADER);
+  offset = nv_assembly(k, e->i64, text, "=l,l", &offset, 1);
+  return cg_at_value(e, k->workspace, offset);
 }
 
 // |token| of the block's tile in a slot.
@@ -491,7 +498,10 @@ void nv_emit_finish(nv_kernel *k, const nv_segment *segment,
                     const nv_accumulators *acc) {
   cg_emit *e = &k->e;
   finish f = {.k = k, .segment = segment, .acc = acc};
-  f.left = cg_sub(e, k->tokens, k->token_first);
+  LLVMValueRef tokens[] = {k->tokens, k->token_first};
+  // In assembly, or what follows from it would be computed once, before the
+  // steps, and kept.
+  f.left = nv_assembly(k, e->i32, "sub.u32 $0, $1, $2;", "=r,r,r", tokens, 2);
   f.is_split = LLVMBuildICmp(e->builder, LLVMIntNE, segment->partial,
                              cg_i32(e, TSR_NVIDIA_NO_PARTIAL), "is_split");
   place_lane(&f);

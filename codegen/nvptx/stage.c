@@ -230,8 +230,8 @@ static void copy_slowly(nv_walk *w, LLVMValueRef column, LLVMValueRef rows,
   LLVMValueRef from =
       cg_at_value(e, ring->from, cg_widen(e, cg_mul_constant(e, column, 2)));
   cg_loop loop;
-  cg_loop_begin(e, "x.element", cg_widen(e, rows), &loop);
-  LLVMValueRef pass = LLVMBuildTrunc(e->builder, loop.index, e->i32, "");
+  cg_loop_begin(e, "x.element", rows, &loop);
+  LLVMValueRef pass = loop.index;
   LLVMValueRef place = to;
   if (ring->swaps) {
     LLVMValueRef odd = LLVMBuildAnd(e->builder, pass, cg_i32(e, 1), "");
@@ -239,7 +239,7 @@ static void copy_slowly(nv_walk *w, LLVMValueRef column, LLVMValueRef rows,
   }
   place =
       cg_add(e, place, cg_mul_constant(e, pass, ring->pass * NV_CHUNK_BYTES));
-  LLVMValueRef row = cg_mul(e, loop.index, ring->pass_bytes);
+  LLVMValueRef row = cg_mul(e, cg_widen(e, pass), ring->pass_bytes);
   copy_elements(w, cg_at_value(e, from, row), size, place);
   cg_loop_end(e, &loop);
 }
