@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "matrix.h"
 #include "test.h"
 
 enum {
