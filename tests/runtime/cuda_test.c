@@ -62,6 +62,18 @@ static void test_missing_driver(void) {
   CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", "libm.so.6", 1), 0);
   device_fails("cuda:0", TESSERA_UNAVAILABLE,
                "device 'cuda:0': 'libm.so.6' is no CUDA driver");
+  tessera_device *device = NULL;
+  tessera_error error;
+  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", OLD_DRIVER, 1), 0);
+  CHECK_EQ(tessera_device_open("cuda", NULL, &device, &error),
+           TESSERA_UNAVAILABLE);
+  CHECK(strstr(error.message,
+               "' is too old: it is of CUDA 11.4, 12.0 or newer "
+               "is needed") != NULL);
+  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", EMPTY_DRIVER, 1), 0);
+  CHECK_EQ(tessera_device_open("cuda", NULL, &device, &error),
+           TESSERA_UNAVAILABLE);
+  CHECK(strstr(error.message, "' has no cuGetErrorName of CUDA 6.0") != NULL);
 }
 
 // A failure to start is not kept: the next attempt may succeed.
