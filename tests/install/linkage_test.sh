@@ -25,7 +25,7 @@ fi
   echo '#include <tessera/tessera.h>'
   echo 'void example(const void *x, void *y, uint32_t token_count);'
   echo 'void example(const void *x, void *y, uint32_t token_count) {'
-  sed -n '/^```c$/,/^```$/p' "$text" | grep -v '^```'
+  awk '/^```c$/ { inside = 1; next } /^```$/ && inside { exit } inside' "$text"
   echo '}'
 } >"$work/example.c"
 grep -q tessera_linear_run "$work/example.c"
