@@ -10,12 +10,13 @@
 // dimensions; the others are drawn for each of its cases, so all their values
 // meet all of the six's. 29,568 cases at 0.2 s each: about two hours of one
 // processor, which is why it is cut into shards (ctest -L long).
+#include "matrix.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "matrix.h"
 #include "test.h"
 
 enum {
