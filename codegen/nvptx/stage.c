@@ -101,7 +101,6 @@ static void place_copies(nv_walk *w) {
   LLVMValueRef limit =
       cg_minimum(e, cg_sub(e, k->tokens, k->token_first), cg_i32(e, rows));
   ring->rows = passes_of(k, ring->row, limit, ring->pass);
-  ring->column = cg_mul_constant(e, piece, 8);
   ring->to =
       nv_opaque(k, cg_add(e, slice_base(k), swizzled(k, ring->row, piece)));
   LLVMValueRef stride = cg_mul_constant(e, k->input_stride, 2);
@@ -137,6 +136,15 @@ static LLVMValueRef target_of(nv_walk *w, LLVMValueRef to, uint32_t pass) {
   return LLVMBuildXor(e->builder, to, cg_i32(e, 64), "");
 }
 
+// The thread's piece's first column in its k-chunk. Afresh, so that it takes no
+// register for all the rest of a step; most shapes never ask.
+static LLVMValueRef piece_column(nv_walk *w) {
+  cg_emit *e = &w->k->e;
+  LLVMValueRef piece = LLVMBuildAnd(e->builder, nv_special(w->k, "laneid"),
+                                    cg_i32(e, w->ring.pieces - 1), "x.piece");
+  return cg_mul_constant(e, piece, 8);
+}
+
 // Bytes of the pieces from column |first| on that X has: 16, or less at its
 // end.
 static LLVMValueRef piece_size(nv_walk *w, LLVMValueRef first) {
@@ -155,7 +163,7 @@ static LLVMValueRef rows_of(nv_walk *w, LLVMValueRef code) {
   LLVMValueRef is_long =
       LLVMBuildICmp(e->builder, LLVMIntUGT, columns, cg_i32(e, 2), "");
   LLVMValueRef is_first =
-      LLVMBuildICmp(e->builder, LLVMIntULT, w->ring.column, cg_i32(e, 32), "");
+      LLVMBuildICmp(e->builder, LLVMIntULT, piece_column(w), cg_i32(e, 32), "");
   return LLVMBuildSelect(e->builder,
                          LLVMBuildOr(e->builder, is_long, is_first, ""),
                          w->ring.rows, cg_i32(e, 0), "");
@@ -170,7 +178,7 @@ static void copy_pieces(nv_walk *w, LLVMValueRef column, LLVMValueRef rows,
   LLVMValueRef from =
       cg_at_value(e, ring->from, cg_widen(e, cg_mul_constant(e, column, 2)));
   if (ring->is_ragged) {  // no address beyond X, even if nothing is read there
-    size = piece_size(w, cg_add(e, column, ring->column));
+    size = piece_size(w, cg_add(e, column, piece_column(w)));
     LLVMValueRef any =
         LLVMBuildICmp(e->builder, LLVMIntNE, size, cg_i32(e, 0), "");
     from = LLVMBuildSelect(e->builder, any, from, k->input, "");
@@ -222,11 +230,7 @@ static void copy_slowly(nv_walk *w, LLVMValueRef column, LLVMValueRef rows,
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
   nv_ring *ring = &w->ring;
-  // Afresh: only this way needs it always.
-  LLVMValueRef piece = LLVMBuildAnd(e->builder, nv_special(k, "laneid"),
-                                    cg_i32(e, ring->pieces - 1), "");
-  LLVMValueRef size =
-      piece_size(w, cg_add(e, column, cg_mul_constant(e, piece, 8)));
+  LLVMValueRef size = piece_size(w, cg_add(e, column, piece_column(w)));
   LLVMValueRef from =
       cg_at_value(e, ring->from, cg_widen(e, cg_mul_constant(e, column, 2)));
   cg_loop loop;
@@ -319,6 +323,15 @@ void nv_ring_start(nv_walk *w) {
   if (ahead != 1) nv_set(k, ring->code, nv_walk_code(w, cg_i32(e, ahead)));
 }
 
+// The one of the step before; of two stages the one that is not read.
+static LLVMValueRef stage_to_fill(nv_walk *w) {
+  nv_kernel *k = w->k;
+  cg_emit *e = &k->e;
+  if (k->geometry.stages != 2) return nv_get(k, e->i32, w->ring.write);
+  return cg_sub(e, cg_i32(e, k->layout.stage_size),
+                nv_get(k, e->i32, w->ring.read));
+}
+
 void nv_ring_wait(nv_walk *w) {
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
@@ -329,10 +342,9 @@ void nv_ring_wait(nv_walk *w) {
   (void)snprintf(text, sizeof(text), "cp.async.wait_group %u;",
                  k->geometry.stages - 2u);
   (void)nv_assembly(k, NULL, text, "~{memory}", NULL, 0);
-  // After this, all have read the stage that is now filled: it is the one of
-  // the step before.
+  // After this, all have read the stage that is now filled.
   slice_barrier(k);
-  copy_stage(w, nv_get(k, e->i32, ring->code), nv_get(k, e->i32, ring->write));
+  copy_stage(w, nv_get(k, e->i32, ring->code), stage_to_fill(w));
   // One step ahead, the record that the walk has does.
   if (k->geometry.stages == 2) return;
   nv_set(k, ring->code, nv_walk_code(w, cg_i32(e, k->geometry.stages)));

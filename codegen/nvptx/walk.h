@@ -29,7 +29,6 @@ typedef struct nv_ring {
   LLVMValueRef from;  // ptr: the first piece, column 0
   LLVMValueRef pass_bytes;  // i64, of X, from one piece to the next
   LLVMValueRef to;          // i32: the first piece in the first stage
-  LLVMValueRef column;      // i32: of the piece in its k-chunk
   LLVMValueRef rows;        // i32: how many of the pieces are tokens of X
   LLVMValueRef is_aligned;  // i1: X allows copies of 16 bytes
   LLVMValueRef matrix;      // i32: this lane's row for ldmatrix, first stage
