@@ -7,8 +7,9 @@
 //   cuda_ptxas TABLE write          the table anew, to be reviewed
 //
 // A line of the table: kernel, target, registers, bytes of stack, of spills,
-// of shared memory. Registers may differ by REGISTERS_APART, which is what
-// scheduling makes of a release of ptxas or LLVM; shared memory may not.
+// of shared memory. A kernel may take REGISTERS_APART registers more, which is
+// what scheduling makes of a release of ptxas or LLVM; shared memory may not
+// change. Spills that the table has are known defects: none may join them.
 #include <stdlib.h>
 
 #include "golden.h"
@@ -88,11 +89,11 @@ static void check(const char *ptxas, const golden *g, const char *target) {
   CHECK(expected != NULL);
   if (expected != NULL) {
     int apart = (int)got.registers - (int)expected->registers;
-    CHECK(apart <= REGISTERS_APART && apart >= -REGISTERS_APART);
+    CHECK(apart <= REGISTERS_APART);
     CHECK_EQ(got.shared, expected->shared);
-    CHECK_EQ(got.stack, expected->stack);
+    CHECK(got.stack <= expected->stack);
+    CHECK(got.spills <= expected->spills);
   }
-  CHECK_EQ(got.spills, 0);
   if (test_failures != before) {
     fprintf(stderr, "%s for %s: %u registers, %u spilled\n", g->name, target,
             got.registers, got.spills);
