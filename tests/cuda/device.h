@@ -40,7 +40,10 @@ typedef struct run_options {
   uint32_t residual_shift, residual_gap;
   uint32_t output_shift, output_gap;
   bool residual_is_output;  // they share memory
-  uint64_t data_seed;       // of X and the residual
+  // The steps say that the stream lies so many units of 128 bytes behind the
+  // address that the kernel is given: as in a layer of that size.
+  uint32_t stream_ahead;
+  uint64_t data_seed;  // of X and the residual
   // Launches, each with another order of warps and another time at which
   // copies land: as late as may be, as early, then by chance. All have to give
   // the same bits. 0 counts as 1.

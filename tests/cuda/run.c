@@ -107,6 +107,21 @@ static bool fill_array(run *r, const array *a, tsr_dtype type, uint64_t seed,
   return ok;
 }
 
+// The steps, |stream_ahead| units further on than they are.
+static bool make_steps(run *r) {
+  const tsr_nvidia_tables *t = &r->l->tables;
+  size_t size = t->step_count * sizeof(*t->steps);
+  tsr_nvidia_step *steps = malloc(size + 1);
+  if (steps == NULL) return false;
+  for (uint32_t i = 0; i < t->step_count; ++i) {
+    steps[i] = t->steps[i];
+    steps[i].offset += r->options->stream_ahead;
+  }
+  bool ok = upload(r, steps, size, &r->steps);
+  free(steps);
+  return ok;
+}
+
 static bool make_tables(run *r) {
   const tsr_nvidia_tables *t = &r->l->tables;
   const tsr_nvidia_cut *cut = r->cut;
@@ -115,8 +130,7 @@ static bool make_tables(run *r) {
                       (size_t)r->token_tiles * cut->partial_count * slot;
   uint32_t header[TSR_NVIDIA_WORKSPACE_HEADER / 4] = {
       TSR_NVIDIA_WORKSPACE_MAGIC};
-  return upload(r, r->l->stream, t->stream_size, &r->stream) &&
-         upload(r, t->steps, t->step_count * sizeof(*t->steps), &r->steps) &&
+  return upload(r, r->l->stream, t->stream_size, &r->stream) && make_steps(r) &&
          upload(r, t->workers + cut->worker_first,
                 cut->worker_count * sizeof(*t->workers), &r->workers) &&
          upload(r, t->segments + cut->segment_first,
@@ -209,6 +223,8 @@ static void configure(run *r, uint32_t number) {
 
 static CUresult launch(run *r) {
   const driver *d = &r->dev->d;
+  CUdeviceptr stream = r->stream - (CUdeviceptr)r->options->stream_ahead *
+                                       TSR_FRAGMENT_ALIGNMENT;
   CUdeviceptr input = array_row(&r->input, 0);
   CUdeviceptr output = array_row(&r->output, 0);
   bool has_residual = r->l->spec.has_residual;
@@ -220,7 +236,7 @@ static CUresult launch(run *r) {
            partial_count = r->cut->partial_count,
            reduction_count = r->cut->reduction_count;
   void *parameters[TSR_NVIDIA_PARAMETERS] = {
-      &r->stream,     &r->steps,       &r->workers, &r->segments,
+      &stream,        &r->steps,       &r->workers, &r->segments,
       &input,         &residual,       &r->bias,    &output,
       &r->workspace,  &strides[0],     &strides[1], &strides[2],
       &tokens,        &r->token_tiles, &raster,     &worker_count,

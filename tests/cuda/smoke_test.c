@@ -137,6 +137,64 @@ static void check_can_fail(device *dev) {
   }
 }
 
+// ---- What only large layers have -------------------------------------------
+
+// Weights from 4 GiB on and up to 512 GiB, which is all that a step's offset
+// can say; rows of X that are 8 GiB apart, copied by 16 bytes and one by one.
+static void check_far(device *dev) {
+  static const struct {
+    uint32_t smoke, ahead, gap;
+  } all[] = {{5, 1u << 25, 0},
+             {7, UINT32_MAX - 8191u, 0},
+             {10, UINT32_MAX - 8191u, 0},
+             {8, UINT32_MAX - 8191u, 0},
+             {5, 0, UINT32_MAX - 1023u},
+             {5, 0, UINT32_MAX - 1024u}};
+  for (uint32_t i = 0; i < sizeof(all) / sizeof(all[0]); ++i) {
+    layer l;
+    run_result result;
+    const smoke *s = &smokes[all[i].smoke];
+    CHECK(make_layer(s, 1, &l));
+    CHECK(l.tables.stream_size <= 8191u * TSR_FRAGMENT_ALIGNMENT);
+    run_options run = {.label = "far apart",
+                       .target = "sm_80",
+                       .tokens = all[i].gap == 0 ? s->tokens : 2,
+                       .input_gap = all[i].gap,
+                       .stream_ahead = all[i].ahead,
+                       .data_seed = 1};
+    CHECK(run_layer(dev, &l, &run, &result));
+    layer_destroy(&l);
+  }
+}
+
+// Slots of partial sums on both sides of the workspace's first 4 GiB: what is
+// written by its own number is read from the first slot on, so both have to be
+// computed in 64 bits.
+static void check_far_slots(device *dev) {
+  const smoke *s = &smokes[6];
+  uint32_t ahead = (1u << 19) - 1u;  // slots of 8 KiB
+  layer l;
+  run_result result;
+  CHECK(make_layer(s, 1, &l));
+  for (uint32_t i = 0; i < l.tables.segment_count; ++i) {
+    tsr_nvidia_segment *segment = &l.tables.segments[i];
+    if (segment->partial == TSR_NVIDIA_NO_PARTIAL) continue;
+    segment->partial += ahead;
+    segment->partial_first += ahead;
+  }
+  for (uint32_t i = 0; i < l.tables.cut_count; ++i) {
+    l.tables.cuts[i].partial_count += ahead;
+  }
+  run_options run = {.label = "far slots",
+                     .target = "sm_80",
+                     .tokens = s->tokens,
+                     .data_seed = 1};
+  CHECK(run_layer(dev, &l, &run, &result));
+  CHECK(result.cut != NULL && result.cut->reduction_count != 0);
+  CHECK_EQ(result.kernel->block_tokens * s->tile_rows * 4, 8192);
+  layer_destroy(&l);
+}
+
 int main(int argc, char **argv) {
   static const char *const devices[] = {"h100", "a100"};
   device dev;
@@ -148,7 +206,11 @@ int main(int argc, char **argv) {
       for (int a = 2; a < argc; ++a) wanted |= (uint32_t)atoi(argv[a]) == i;
       if (wanted) CHECK(run_smoke(&dev, &smokes[i], 1 + i));
     }
-    if (argc == 2 && d == 0) check_can_fail(&dev);
+    if (argc == 2 && d == 0) {
+      check_far(&dev);
+      check_far_slots(&dev);
+      check_can_fail(&dev);
+    }
     device_close(&dev);
   }
   return test_finish();

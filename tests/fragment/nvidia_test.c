@@ -392,6 +392,28 @@ static void test_counters(void) {
   tsr_arena_fini(&arena);
 }
 
+// 2^21 dense tiles of 256 KiB: the stream ends where the offset of a step does
+// not reach, 2^32 units of 128 bytes from its beginning.
+static void test_stream_limit(void) {
+  tsr_tile_grid grid =
+      make_grid(1u << 24, 1u << 14, (tsr_tile_shape){256, 512});
+  size_t tiles = (size_t)grid.panel_count * grid.column_count;
+  uint8_t *dense = tsr_calloc(tiles, 1);
+  CHECK_EQ(tiles, 1u << 21);
+  memset(dense, TSR_KIND_DENSE, tiles);
+  grid.kinds = dense;
+  tsr_arena arena = {0};
+  tsr_nvidia_tables tables;
+  tsr_error error = {0};
+  tsr_plan_schedule options = {4, TSR_BALANCE_BYTES, true};
+  CHECK_EQ(tsr_nvidia_tables_build(&arena, &grid, &options, &tables, &error),
+           TSR_UNSUPPORTED);
+  CHECK(strstr(error.message, "549755813888 packed bytes") != NULL);
+  CHECK(tables.steps == NULL);
+  tsr_arena_fini(&arena);
+  tsr_free(dense);
+}
+
 // By hand: one panel, a dense, a zero and a 2:4 tile of two steps each, the
 // last one ragged; two workers. Bytes 16384, 16384, 9216, 5120 (32 columns: 512
 // of metadata and 4 fragments for each of 2 groups), so the cut is after the
@@ -434,5 +456,6 @@ int main(void) {
   test_small();
   test_grids(&random);
   test_counters();
+  test_stream_limit();
   return test_finish();
 }
