@@ -168,6 +168,18 @@ static void test_manifests(void) {
   }
 }
 
+// Tables and manifest agree but for how much there is to stream.
+static void test_short_stream(void) {
+  cuda_bundle b;
+  cuda_bundle_init(&b);
+  b.layers[0].sizes[1] -= 128;
+  cuda_bundle_manifest(&b);
+  refused(&b, "stream", 0,
+          "layer 'wide': cuda.schedule: steps of 76032 bytes, cuda.stream has "
+          "75904");
+  cuda_bundle_fini(&b);
+}
+
 // ---- Images -----------------------------------------------------------------
 
 static void image_refused(size_t at, uint8_t value, const char *message) {
@@ -198,6 +210,7 @@ int main(void) {
   test_schedules();
   test_random_words();
   test_manifests();
+  test_short_stream();
   test_images();
   return test_finish();
 }

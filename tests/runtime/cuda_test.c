@@ -383,6 +383,47 @@ static void test_bundle_without_cuda(setup *s) {
   tessera_device_close(host);
 }
 
+static void prepare_fails(setup *s, cuda_bundle *written, const char *message) {
+  tessera_program *program = NULL;
+  tessera_bundle *bundle = cuda_open_bundle(written, true, &s->error);
+  CHECK_STR(s->error.message, "");
+  CHECK_EQ(tessera_program_prepare(bundle, s->device, &program, &s->error),
+           TESSERA_UNSUPPORTED);
+  CHECK(program == NULL && strstr(s->error.message, message) != NULL);
+  tessera_bundle_close(bundle);
+  cuda_bundle_fini(written);
+}
+
+// What a block may not have is said when the program is prepared, not by a run.
+static void test_block_limits(setup *s) {
+  static const char usual[] = "\"shared_size\": 65536";
+  static const char large[] = "\"shared_size\":232449";
+  cuda_bundle written;
+  cuda_bundle_init(&written);
+  char *at = strstr(written.manifest.data, usual);
+  CHECK(at != NULL);
+  if (at != NULL) memcpy(at, large, sizeof(large) - 1);
+  prepare_fails(s, &written,
+                ": kernel 'dump_prefill': it needs 232449 bytes of shared "
+                "memory, a block of this device may have 232448");
+  cuda_bundle_init(&written);
+  tsr_buffer limited;
+  tsr_buffer_init(&limited);
+  const char *text = tsr_buffer_text(&written.newer);
+  for (const char *end; (end = strstr(text, "\n{")) != NULL; text = end) {
+    tsr_buffer_append(&limited, text, (size_t)(end - text));
+    tsr_buffer_append_string(&limited, "\n.maxntid 96\n{");
+    end += 2;
+  }
+  tsr_buffer_append_string(&limited, text);
+  tsr_buffer_fini(&written.newer);
+  written.newer = limited;
+  cuda_bundle_manifest(&written);
+  prepare_fails(s, &written,
+                ": kernel 'dump_prefill': it has blocks of 128 threads, this "
+                "device can have 96");
+}
+
 // ---- Calls ------------------------------------------------------------------
 
 // A run is one launch between a push and a pop, and nothing else.
@@ -535,6 +576,7 @@ static void test_many_buffers(void) {
     setup_init(&s, "cuda:0");
     CHECK(e.call_count("cuMemcpyHtoDAsync") > 10);
     CHECK_EQ(e.call_count("cuMemHostAlloc"), 2);
+    CHECK_EQ(e.call_count("cuStreamSynchronize"), 1);  // done, as promised
     tsr_cuda_upload_buffer = usual;
     launch_init(&l, &s, s.wide, 3, NULL);
     launch_run(&l, dump);
@@ -542,6 +584,30 @@ static void test_many_buffers(void) {
     launch_fini(&l);
     setup_fini(&s);
   }
+}
+
+// Between host and device a copy is done when it returns; within the device it
+// is enqueued.
+static void test_transfers_wait(setup *s) {
+  static const uint64_t expected[] = {1, 2, 2};
+  void *memory = NULL;
+  char bytes[64] = "";
+  tessera_device *device = s->device;
+  CHECK_EQ(tessera_device_allocate(device, sizeof(bytes), &memory, &s->error),
+           TESSERA_OK);
+  e.clear_calls();
+  for (int i = 0; i < 3; ++i) {
+    tessera_status status =
+        i == 0
+            ? tessera_device_write(device, memory, bytes, 64, NULL, &s->error)
+        : i == 1
+            ? tessera_device_read(device, bytes, memory, 64, NULL, &s->error)
+            : tessera_device_copy(device, (char *)memory + 32, memory, 32, NULL,
+                                  &s->error);
+    CHECK_EQ(status, TESSERA_OK);
+    CHECK_EQ(e.call_count("cuStreamSynchronize"), expected[i]);
+  }
+  tessera_device_free(device, memory);
 }
 
 static void test_copy(setup *s) {
@@ -644,11 +710,13 @@ int main(int argc, char **argv) {
   test_other_class();
   test_run_refusals(&s);
   test_bundle_without_cuda(&s);
+  test_block_limits(&s);
   test_run_only_launches(&s);
   test_capture(&s);
   test_workspace_init(&s);
   test_callers_memory(&s);
   test_many_buffers();
+  test_transfers_wait(&s);
   test_copy(&s);
   test_timer(&s);
   test_threads(&s);

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the runtime chooses for a CUDA device, from structures made by hand: a
+// cut by token count, a class of cuts by multiprocessors, an image by compute
+// capability. Each rule of docs/runtime.md has a case that only it decides.
+#include <stdio.h>
+
+#include "cuda/program.h"
+#include "test.h"
+
+enum { BLOCK_TOKENS = 128, TILE_ROWS = 64, CLASS = 132 };
+
+// ---- Cuts -------------------------------------------------------------------
+
+static const tsr_cuda_device gpu = {.multiprocessors = CLASS};
+
+// The prefill cut of |cuts| that |tiles| token tiles get; -1: none.
+static int chosen(const tsr_nvidia_cut *cuts, uint32_t count, uint32_t tiles,
+                  size_t *out_largest) {
+  static const uint32_t list[] = {0};
+  tsr_bundle_cuda_kernel kernel = {.name = "k",
+                                   .mode = TSR_NVIDIA_PREFILL,
+                                   .token_first = 1,
+                                   .token_last = UINT32_MAX,
+                                   .block_tokens = BLOCK_TOKENS};
+  tessera_bundle bundle = {.cuda_kernels = &kernel, .cuda_kernel_count = 1};
+  tessera_layer layer = {.bundle = &bundle,
+                         .info = {.tile_rows = TILE_ROWS},
+                         .has_cuda = true,
+                         .cuda = {.kernels = list, .kernel_count = 1}};
+  tsr_cuda_tables tables = {.cuts = cuts, .cut_count = count};
+  tsr_cuda_choice choice;
+  tessera_error error = {0};
+  uint32_t tokens = tiles * BLOCK_TOKENS;
+  tessera_status status =
+      tsr_cuda_choose(&gpu, &layer, &tables, tokens, &choice, &error);
+  uint64_t largest = 0;
+  CHECK(tsr_cuda_largest_workspace(&gpu, &layer, &tables, tokens, &largest));
+  if (out_largest != NULL) *out_largest = (size_t)largest;
+  if (status != TESSERA_OK) {
+    CHECK_EQ(status, TESSERA_INVALID_ARGUMENT);
+    CHECK(strstr(error.message,
+                 " tokens need more thread blocks than a launch may have") !=
+          NULL);
+    return -1;
+  }
+  CHECK_EQ(choice.token_tiles, tiles);
+  return (int)(choice.cut - cuts);
+}
+
+static tsr_nvidia_cut cut(uint32_t workers, uint32_t partials,
+                          uint32_t reductions) {
+  return (tsr_nvidia_cut){.multiprocessors = CLASS,
+                          .mode = TSR_NVIDIA_PREFILL,
+                          .worker_count = workers,
+                          .partial_count = partials,
+                          .reduction_count = reductions};
+}
+
+// 124 of 132 are 15.03 sixteenths, 123 are 14.9.
+static void test_near_equal(void) {
+  tsr_nvidia_cut cuts[] = {cut(132, 100, 10), cut(124, 0, 0)};
+  CHECK_EQ(chosen(cuts, 2, 1, NULL), 1);
+  cuts[1] = cut(123, 0, 0);
+  CHECK_EQ(chosen(cuts, 2, 1, NULL), 0);
+}
+
+static void test_larger_share(void) {
+  tsr_nvidia_cut cuts[] = {cut(126, 0, 0), cut(131, 0, 0), cut(128, 0, 0)};
+  CHECK_EQ(chosen(cuts, 3, 1, NULL), 1);
+}
+
+// 510 counters for each of 2 token tiles are there, 511 are not.
+static void test_counters(void) {
+  tsr_nvidia_cut cuts[] = {cut(66, 1020, 510), cut(1, 0, 0)};
+  size_t slots = (size_t)1020 * BLOCK_TOKENS * TILE_ROWS * sizeof(float);
+  size_t largest;
+  CHECK_EQ(chosen(cuts, 2, 2, &largest), 0);
+  CHECK_EQ(largest, TSR_NVIDIA_WORKSPACE_HEADER + 2 * slots);
+  cuts[0].reduction_count = 511;
+  // One token tile may have this cut still, and needs its workspace.
+  CHECK_EQ(chosen(cuts, 2, 2, &largest), 1);
+  CHECK_EQ(largest, TSR_NVIDIA_WORKSPACE_HEADER + slots);
+}
+
+// The grid has at most 2^31 - 1 blocks in x.
+static void test_grid(void) {
+  tsr_nvidia_cut cuts[] = {cut(1 << 20, 0, 0)};
+  CHECK_EQ(chosen(cuts, 1, 2047, NULL), 0);
+  CHECK_EQ(chosen(cuts, 1, 2048, NULL), -1);
+}
+
+// ---- Classes ----------------------------------------------------------------
+
+static void test_classes(void) {
+  static const uint32_t cases[][2] = {
+      {1, 84},    {84, 84},   {85, 84},   {107, 84},  {108, 108},
+      {127, 108}, {128, 128}, {131, 128}, {132, 132}, {188, 132}};
+  static const uint32_t orders[][4] = {{108, 84, 128, 132},
+                                       {132, 128, 84, 108}};
+  for (size_t o = 0; o < 2; ++o) {
+    tsr_nvidia_cut cuts[4];
+    for (size_t i = 0; i < 4; ++i) {
+      cuts[i] = cut(1, 0, 0);
+      cuts[i].multiprocessors = orders[o][i];
+    }
+    tessera_layer layer = {.has_cuda = true,
+                           .cuda = {.cuts = cuts, .cut_count = 4}};
+    tessera_bundle bundle = {.layers = &layer, .layer_count = 1};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+      tsr_cuda_tables tables;
+      (void)tsr_cuda_place(&bundle, cases[i][0], 0, &tables);
+      CHECK_EQ(tables.cuts->multiprocessors, cases[i][1]);
+      CHECK_EQ(tables.cut_count, 1);
+    }
+  }
+}
+
+// ---- Images -----------------------------------------------------------------
+
+// A driver that knows one function: it gives |results| in turn and notes what
+// it was given.
+static struct {
+  CUresult results[4];
+  const void *data[4];
+  char ends[4];  // what follows the image's bytes
+  int calls;
+} fake;
+
+static CUresult fake_load(CUmodule *out_module, const void *data,
+                          unsigned count, int *names, void **values) {
+  (void)out_module, (void)names, (void)values;
+  CHECK_EQ(count, 2);
+  fake.data[fake.calls] = data;
+  fake.ends[fake.calls] = ((const char *)data)[5];
+  return fake.results[fake.calls++];
+}
+
+static CUresult fake_text(CUresult result, const char **out_text) {
+  (void)result;
+  *out_text = "REFUSED";
+  return CUDA_SUCCESS;
+}
+
+// Each variant is "cubin NAME" or "ptx NAME"; "ptx! NAME" has another ABI.
+static const char *loaded(uint32_t capability, const char *const *variants,
+                          tessera_status expected) {
+  static char variant[64];
+  static tessera_error error;
+  static const tsr_member member = {
+      .path = "image", .data = (const uint8_t *)"12345x", .size = 5};
+  const tsr_cuda_driver driver = {.cuModuleLoadDataEx = fake_load,
+                                  .cuGetErrorName = fake_text,
+                                  .cuGetErrorString = fake_text};
+  const tsr_cuda_device device = {.driver = &driver, .capability = capability};
+  tsr_image images[8];
+  tessera_bundle bundle = {.images = images};
+  for (; variants[bundle.image_count] != NULL; ++bundle.image_count) {
+    const char *text = variants[bundle.image_count];
+    const char *name = strchr(text, ' ') + 1;
+    images[bundle.image_count] =
+        (tsr_image){.family = "cuda",
+                    .variant = name,
+                    .architecture = name,
+                    .format = text[0] == 'c' ? TSR_IMAGE_CUBIN : TSR_IMAGE_PTX,
+                    .abi = TSR_NVIDIA_ABI_VERSION + (uint32_t)(name[-2] == '!'),
+                    .member = &member};
+  }
+  CUmodule module = NULL;
+  memset(&error, 0, sizeof(error));
+  fake.calls = 0;
+  CHECK_EQ(tsr_cuda_image_load(&device, &bundle, &module, variant,
+                               sizeof(variant), &error),
+           expected);
+  return expected == TESSERA_OK ? variant : error.message;
+}
+
+#define LOADED(capability, ...)    \
+  (memset(&fake, 0, sizeof(fake)), \
+   loaded(capability, (const char *const[]){__VA_ARGS__, NULL}, TESSERA_OK))
+
+static void test_images(void) {
+  CHECK_STR(LOADED(89, "ptx sm_80", "cubin sm_80", "cubin sm_86"),
+            "sm_86 cubin");
+  CHECK_STR(LOADED(86, "cubin sm_89", "cubin sm_80", "ptx sm_86"),
+            "sm_80 cubin");
+  // A cubin of another major number is none.
+  CHECK_STR(LOADED(90, "cubin sm_80", "cubin sm_89", "ptx sm_80", "ptx sm_89"),
+            "sm_89 ptx");
+  CHECK_STR(LOADED(120, "cubin sm_100", "ptx sm_100"), "sm_100 ptx");
+  // 'a': that capability alone; 'f': its family.
+  CHECK_STR(LOADED(90, "cubin sm_90", "cubin sm_90a"), "sm_90a cubin");
+  CHECK_STR(LOADED(100, "ptx sm_90a", "ptx sm_90"), "sm_90 ptx");
+  CHECK_STR(LOADED(103, "cubin sm_100a", "ptx sm_90", "ptx sm_100f"),
+            "sm_100f ptx");
+  CHECK_STR(LOADED(120, "ptx sm_100f", "ptx sm_90"), "sm_90 ptx");
+  // Compiled against another layout of parameters and tables.
+  CHECK_STR(LOADED(90, "ptx! sm_90", "ptx sm_80"), "sm_80 ptx");
+  CHECK_EQ(fake.calls, 1);
+  CHECK_EQ(fake.ends[0], '\0');  // a string, though the file has no end
+}
+
+static void test_refusals(void) {
+  static const CUresult refusals[] = {CUDA_ERROR_INVALID_IMAGE,
+                                      CUDA_ERROR_NO_BINARY_FOR_GPU,
+                                      CUDA_ERROR_INVALID_PTX,
+                                      CUDA_ERROR_JIT_COMPILER_NOT_FOUND,
+                                      CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
+                                      CUDA_ERROR_JIT_COMPILATION_DISABLED,
+                                      CUDA_ERROR_INVALID_SOURCE,
+                                      CUDA_ERROR_NOT_SUPPORTED};
+  static const char *const two[] = {"ptx sm_80", "ptx sm_90", NULL};
+  for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); ++i) {
+    memset(&fake, 0, sizeof(fake));
+    fake.results[0] = refusals[i];
+    CHECK_STR(loaded(90, two, TESSERA_OK), "sm_80 ptx");
+    CHECK_EQ(fake.calls, 2);
+  }
+  fake.results[0] = CUDA_ERROR_OUT_OF_MEMORY;  // says nothing of the image
+  CHECK_STR(loaded(90, two, TESSERA_OUT_OF_MEMORY),
+            "cuModuleLoadDataEx of 'image': REFUSED (REFUSED)");
+  CHECK_EQ(fake.calls, 1);
+}
+
+int main(void) {
+  test_near_equal();
+  test_larger_share();
+  test_counters();
+  test_grid();
+  test_classes();
+  test_images();
+  test_refusals();
+  return test_finish();
+}
