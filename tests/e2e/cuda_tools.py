@@ -209,6 +209,10 @@ def test_errors(tools):
           env=none)
     fails(tools, 3, "is not the emulated CUDA driver", "profile", "gpu.bundle",
           env={"TESSERA_CUDA_DRIVER": "libm.so.6"})
+    for name in ("TESSERA_EMU_DEVICE", "TESSERA_EMU_CHECK"):
+        fails(tools, 3, "docs/emulator.md tells what TESSERA_EMU_DEVICE and "
+              "its like may be", "verify", "gpu.bundle", "--device", "emulated",
+              env={name: "A100"})
     fails(tools, 1, "no device 'h900'", "profile", "gpu.bundle", "--gpu",
           "h900")
     fails(tools, 1, "no layer takes any of the token counts", "profile",

@@ -117,10 +117,13 @@ static tsr_status open_device(const tsr_session_options *options,
   tessera_status opened =
       tessera_device_open(name, &device, &session->device, &failure);
   if (opened == TESSERA_UNAVAILABLE) {
-    return tsr_error_set(error, TSR_UNSUPPORTED,
-                         "%s; TESSERA_CUDA_DRIVER names another driver, "
-                         "--device emulated needs none",
-                         failure.message);
+    return tsr_error_set(
+        error, TSR_UNSUPPORTED, "%s; %s", failure.message,
+        tsr_emulator_in_use()  // it has taken its variables for mistakes
+            ? "docs/emulator.md tells what TESSERA_EMU_DEVICE and its like "
+              "may be"
+            : "TESSERA_CUDA_DRIVER names another driver, --device emulated "
+              "needs none");
   }
   session->is_cuda = strcmp(name, "host") != 0;
   session->emulated = session->is_cuda && tsr_emulator_in_use();

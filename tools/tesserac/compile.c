@@ -98,7 +98,7 @@ static const tsr_option options[] = {
      .type = TSR_OPTION_STRING,
      .value = "PROGRAM",
      .help = "assemble cubins with PROGRAM, or with none (default: "
-             "$TESSERA_PTXAS, ptxas where it is found)"},
+             "$TESSERA_PTXAS, ptxas in PATH or in /usr/local/cuda/bin)"},
     {.name = "explain",
      .type = TSR_OPTION_CHOICE,
      .value = "FORM",
