@@ -195,6 +195,24 @@ static void check_far_slots(device *dev) {
   layer_destroy(&l);
 }
 
+// Y is stored in pairs, the residual does not allow them, and the reverse.
+static void check_pairs(device *dev) {
+  const smoke *s = &smokes[6];
+  layer l;
+  run_result result;
+  CHECK(make_layer(s, 1, &l));
+  for (uint32_t i = 0; i < 2; ++i) {
+    run_options run = {.label = "pairs",
+                       .target = "sm_80",
+                       .tokens = s->tokens,
+                       .residual_shift = 1 - i,
+                       .output_shift = i,
+                       .data_seed = 1};
+    CHECK(run_layer(dev, &l, &run, &result));
+  }
+  layer_destroy(&l);
+}
+
 int main(int argc, char **argv) {
   static const char *const devices[] = {"h100", "a100"};
   device dev;
@@ -209,6 +227,7 @@ int main(int argc, char **argv) {
     if (argc == 2 && d == 0) {
       check_far(&dev);
       check_far_slots(&dev);
+      check_pairs(&dev);
       check_can_fail(&dev);
     }
     device_close(&dev);
