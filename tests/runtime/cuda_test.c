@@ -312,6 +312,10 @@ static void test_other_class(void) {
   launch_run(&l, dump);
   same_cut(&s, dump, 4);
   launch_fini(&l);
+  // What is said of the layer is that of the first class, on any device.
+  tessera_layer_info info = {.size = sizeof(info)};
+  CHECK_EQ(tessera_layer_query(s.wide, &info, &s.error), TESSERA_OK);
+  CHECK_EQ(info.worker_count, 7);
   setup_fini(&s);
 }
 

@@ -201,7 +201,8 @@ typedef struct tessera_layer_info {
   uint64_t kept_weights;
   uint64_t dense_bytes;   // 2 * M * K
   uint64_t packed_bytes;  // of the stream, as stored
-  uint32_t worker_count;  // of the host's schedule; 0 without one
+  uint32_t worker_count;  // of the host's schedule; without one the thread
+                          // blocks of CUDA's for the first class of devices
   uint32_t token_first;   // the smallest and largest N that the layer's
   uint32_t token_last;    // kernels accept; UINT32_MAX: no upper end
 } tessera_layer_info;

@@ -371,6 +371,18 @@ static tessera_status check_classes(checker *c) {
   return TESSERA_OK;
 }
 
+// What is said of a layer without a host part: the thread blocks of the first
+// class's decode cut, or of its first cut where nothing decodes.
+static uint32_t first_workers(const tsr_cuda_layer *cuda) {
+  for (uint32_t i = 0; i < cuda->cut_count; ++i) {
+    if (cuda->cuts[i].multiprocessors != cuda->cuts[0].multiprocessors) break;
+    if (cuda->cuts[i].mode == TSR_NVIDIA_DECODE) {
+      return cuda->cuts[i].worker_count;
+    }
+  }
+  return cuda->cut_count == 0 ? 0 : cuda->cuts[0].worker_count;
+}
+
 tessera_status tsr_cuda_section_check(tessera_layer *layer,
                                       tessera_error *error) {
   checker c = {.layer = layer, .cuda = &layer->cuda, .error = error};
@@ -388,5 +400,8 @@ tessera_status tsr_cuda_section_check(tessera_layer *layer,
   if (status == TESSERA_OK) status = check_cuts(&c);
   if (status == TESSERA_OK) status = check_classes(&c);
   tsr_free(c.panel_ends);
+  if (status == TESSERA_OK && !layer->has_host) {
+    layer->info.worker_count = first_workers(&layer->cuda);
+  }
   return status;
 }
