@@ -85,7 +85,8 @@ static void put_signature(tsr_buffer *out, const tsr_bundle *bundle,
   }
   tsr_buffer_printf(out,
                     " %s *output,\n    void *workspace, "
-                    "size_t workspace_size, tessera_error *error)",
+                    "size_t workspace_size, void *stream,\n"
+                    "    tessera_error *error)",
                     output);
 }
 
@@ -110,10 +111,21 @@ static void put_workspace_signature(tsr_buffer *out, const tsr_bundle *bundle,
                     model->text);
 }
 
+static void put_init_signature(tsr_buffer *out, const tsr_bundle *bundle,
+                               const own_name *init, const own_name *model) {
+  tsr_buffer_printf(out,
+                    "tessera_status %s_%s(\n"
+                    "    const %s_%s *model, void *workspace, "
+                    "size_t workspace_size,\n"
+                    "    void *stream, tessera_error *error)",
+                    bundle->symbol, init->text, bundle->symbol, model->text);
+}
+
 void tsr_bundle_write_header(const tsr_bundle *bundle, tsr_buffer *out) {
   own_name model = choose_name(bundle, "model");
   own_name bind = choose_name(bundle, "bind");
   own_name workspace = choose_name(bundle, "workspace");
+  own_name init = choose_name(bundle, "workspace_init");
   uint32_t count = bundle->layer_count == 0 ? 1 : bundle->layer_count;
   tsr_buffer_append_string(out, "// Made by tesserac from the plan of \"");
   put_comment_text(out, bundle->name);
@@ -137,9 +149,20 @@ void tsr_bundle_write_header(const tsr_bundle *bundle, tsr_buffer *out) {
   put_bind_signature(out, bundle, &bind, &model);
   tsr_buffer_append_string(out,
                            ";\n// Bytes of workspace that serve every "
-                           "layer, 64-byte aligned.\nTESSERA_MUST_USE ");
+                           "layer. Its alignment: 64 bytes on the host,\n"
+                           "// 128 on CUDA devices.\nTESSERA_MUST_USE ");
   put_workspace_signature(out, bundle, &workspace, &model);
-  tsr_buffer_append_string(out, ";\n\n");
+  tsr_buffer_append_string(out,
+                           ";\n// Once, before the first layer uses "
+                           "|workspace|; on the host it does nothing.\n"
+                           "// |stream|: a CUstream or NULL for the default "
+                           "one; NULL on the host.\nTESSERA_MUST_USE ");
+  put_init_signature(out, bundle, &init, &model);
+  tsr_buffer_append_string(out,
+                           ";\n\n// Layers: rows of input, residual and "
+                           "output lie side by side, in the device's memory.\n"
+                           "// |stream| as above; the launch is not waited "
+                           "for.\n");
   for (uint32_t i = 0; i < bundle->layer_count; ++i) {
     put_layer_comment(out, &bundle->layers[i]);
     tsr_buffer_append_string(out, "TESSERA_MUST_USE ");
@@ -260,6 +283,17 @@ static void put_workspace(tsr_buffer *out, const tsr_bundle *bundle,
       bundle->layer_count);
 }
 
+static void put_init(tsr_buffer *out, const tsr_bundle *bundle,
+                     const own_name *model) {
+  own_name init = choose_name(bundle, "workspace_init");
+  put_init_signature(out, bundle, &init, model);
+  tsr_buffer_append_string(
+      out,
+      " {\n  return tessera_workspace_init(model->program, workspace, "
+      "workspace_size,\n                                stream, error);\n"
+      "}\n\n");
+}
+
 static void put_layer_function(tsr_buffer *out, const tsr_bundle *bundle,
                                const own_name *model, uint32_t index) {
   const tsr_bundle_layer *layer = &bundle->layers[index];
@@ -277,6 +311,7 @@ static void put_layer_function(tsr_buffer *out, const tsr_bundle *bundle,
                     "  args.output = output;\n"
                     "  args.workspace = workspace;\n"
                     "  args.workspace_size = workspace_size;\n"
+                    "  args.stream = stream;\n"
                     "  return tessera_linear_run(model->program, "
                     "model->layers[%u], &args,\n"
                     "                            error);\n}\n",
@@ -294,6 +329,7 @@ void tsr_bundle_write_source(const tsr_bundle *bundle, tsr_buffer *out) {
   put_table(out, bundle);
   put_bind(out, bundle, &model);
   put_workspace(out, bundle, &model);
+  put_init(out, bundle, &model);
   for (uint32_t i = 0; i < bundle->layer_count; ++i) {
     if (i != 0) tsr_buffer_append_char(out, '\n');
     put_layer_function(out, bundle, &model, i);

@@ -113,6 +113,20 @@ def test_cuda_alone():
         check_layer(data, manifest, layer)
 
 
+def test_generated_functions():
+    """The generated sources on the emulated driver, without the host's part."""
+    plan = base.caller_plan().replace("host generic", "cuda sm_80")
+    (base.folder / "plan.tess").write_text(plan)
+    compile_cuda("-o", "m.bundle")
+    base.build_caller()
+    done = subprocess.run(
+        [base.folder / "main", base.folder / "m.bundle", "cuda:0"], text=True,
+        capture_output=True,
+        env=dict(os.environ, TESSERA_EMU_CHECK="all",
+                 TESSERA_CUDA_DRIVER=os.environ["TESSERA_TEST_EMULATOR"]))
+    check(done.returncode == 0, f"the caller runs: {done.stderr}")
+
+
 def test_both():
     """The host's part is what it is without CUDA."""
     write(target="host generic")

@@ -155,6 +155,7 @@ def test_single_file():
 def test_generated_sources():
     # Names that would collide with ours, or end a string or a comment.
     write_plan(more='layer "bind" { weight synthetic 64x64; residual; }\n'
+                    'layer "workspace_init" { weight synthetic 64x64; }\n'
                     'layer "model" { weight synthetic 64x64; output f32; }\n'
                     'layer "w?\\\\/ü\\"" { weight synthetic 64x64; }')
     compile_plan("-o", "m.bundle")
@@ -171,7 +172,8 @@ def test_generated_sources():
         check(done.returncode == 0, f"{form[0]}: {done.stderr}")
 
 
-# Calls the generated functions and the library itself; both must agree.
+# Calls the generated functions and the library itself on a device; both must
+# agree.
 CALLER = r"""
 #include <stdio.h>
 #include <stdlib.h>
@@ -195,60 +197,90 @@ static int direct(const tessera_program *program, const tessera_layer *layer,
   args.workspace_size = size;
   return tessera_linear_run(program, layer, &args, &error) != TESSERA_OK;
 }
-static void release(tessera_program *program, tessera_device *device,
-                    tessera_bundle *bundle) {
+static uint16_t x[3 * 256], r[3 * 96], b1[3 * 96], b2[3 * 96];
+static float a1[3 * 200], a2[3 * 200];
+static tessera_device *device;
+static void *room(size_t size, const void *content) {
+  void *memory;
+  if (tessera_device_allocate(device, size, &memory, &error) ||
+      (content != NULL &&
+       tessera_device_write(device, memory, content, size, NULL, &error)))
+    exit(fail("memory"));
+  return memory;
+}
+static int take(void *to, const void *from, size_t size) {
+  return tessera_device_read(device, to, from, size, NULL, &error);
+}
+static void release(tessera_program *program, tessera_bundle *bundle) {
   tessera_program_destroy(program);
   tessera_device_close(device);
   tessera_bundle_close(bundle);
 }
-static uint16_t x[3 * 256], r[3 * 96], b1[3 * 96], b2[3 * 96];
-static float a1[3 * 200], a2[3 * 200];
 int main(int argc, char **argv) {
   tessera_bundle *bundle;
-  tessera_device *device;
   tessera_program *program;
   m_model model;
   size_t size;
-  void *w;
+  void *w, *dx, *dr, *y1, *y2;
   int i;
-  if (argc != 2) return 2;
+  if (argc != 3) return 2;
   for (i = 0; i < 3 * 256; ++i) x[i] = (uint16_t)(0x3f00 + i % 97);
   for (i = 0; i < 3 * 96; ++i) r[i] = (uint16_t)(0x4000 + i % 31);
   if (tessera_bundle_open(argv[1], NULL, &bundle, &error)) return fail("open");
-  if (tessera_device_open("host", NULL, &device, &error)) return fail("host");
+  if (tessera_device_open(argv[2], NULL, &device, &error)) return fail("device");
   if (tessera_program_prepare(bundle, device, &program, &error))
     return fail("prepare");
   if (m_bind(bundle, program, &model, &error)) {
-    release(program, device, bundle);
+    release(program, bundle);
     return fail("bind");
   }
   if (m_workspace(&model, 3, &size, &error)) return fail("workspace");
-  w = aligned_alloc(64, (size + 127) / 64 * 64);
-  if (m_a(&model, 3, x, a1, w, size, &error)) return fail("a");
-  if (m_b_c(&model, 3, x, r, b1, w, size, &error)) return fail("b.c");
-  if (direct(program, tessera_bundle_find_layer(bundle, "a"), x, NULL, a2, w,
+  w = room(size, NULL);
+  dx = room(sizeof(x), x);
+  dr = room(sizeof(r), r);
+  y1 = room(sizeof(a1), NULL);
+  y2 = room(sizeof(b1), NULL);
+  if (m_workspace_init(&model, w, size, NULL, &error)) return fail("init");
+  if (m_a(&model, 3, dx, y1, w, size, NULL, &error) ||
+      take(a1, y1, sizeof(a1)))
+    return fail("a");
+  if (m_b_c(&model, 3, dx, dr, y2, w, size, NULL, &error) ||
+      take(b1, y2, sizeof(b1)))
+    return fail("b.c");
+  if (direct(program, tessera_bundle_find_layer(bundle, "a"), dx, NULL, y1, w,
              size) ||
-      direct(program, tessera_bundle_find_layer(bundle, "b.c"), x, r, b2, w,
-             size))
+      direct(program, tessera_bundle_find_layer(bundle, "b.c"), dx, dr, y2, w,
+             size) ||
+      take(a2, y1, sizeof(a2)) || take(b2, y2, sizeof(b2)))
     return fail("direct");
+  // A stream is the host's mistake, not a crash.
+  if (strcmp(argv[2], "host") == 0 &&
+      m_a(&model, 3, dx, y1, w, size, w, &error) != TESSERA_INVALID_ARGUMENT)
+    return fail("stream");
   if (memcmp(a1, a2, sizeof(a1)) || memcmp(b1, b2, sizeof(b1))) {
     fprintf(stderr, "the results differ\n");
     return 1;
   }
   if (a1[0] == 0.0f || b1[0] == 0) return 1;
-  free(w);
-  release(program, device, bundle);
+  tessera_device_free(device, w);
+  tessera_device_free(device, dx);
+  tessera_device_free(device, dr);
+  tessera_device_free(device, y1);
+  tessera_device_free(device, y2);
+  release(program, bundle);
   return 0;
 }
 """
 
 
-def test_generated_functions():
+def caller_plan():
     plan = PLAN.format(**VALUES).replace("tokens 1;", "tokens 1..;")
     plan = plan.replace("tile 64x64; }", "output f32; }")
-    plan = plan.replace("activation none;", "residual;")
-    (folder / "plan.tess").write_text(plan)
-    compile_plan("-o", "m.bundle")
+    return plan.replace("activation none;", "residual;")
+
+
+def build_caller():
+    """Of the generated sources in m.bundle."""
     (folder / "main.c").write_text(CALLER)
     done = subprocess.run(
         [*CC, "-std=c11", "-Wall", "-Wextra", "-Werror", "-o",
@@ -257,7 +289,14 @@ def test_generated_functions():
          LIBRARY, f"-Wl,-rpath,{LIBRARY.parent}"],
         capture_output=True, text=True)
     check(done.returncode == 0, f"the caller compiles: {done.stderr}")
-    run = lambda: subprocess.run([folder / "main", folder / "m.bundle"],
+
+
+def test_generated_functions():
+    plan = caller_plan()
+    (folder / "plan.tess").write_text(plan)
+    compile_plan("-o", "m.bundle")
+    build_caller()
+    run = lambda: subprocess.run([folder / "main", folder / "m.bundle", "host"],
                                  capture_output=True, text=True)
     done = run()
     check(done.returncode == 0, f"the caller runs: {done.stderr}")
