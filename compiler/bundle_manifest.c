@@ -142,6 +142,15 @@ static void put_resources(tsr_buffer *out, const tsr_bundle_image *image) {
   tsr_buffer_append_char(out, ']');
 }
 
+static void put_indices(tsr_buffer *out, const uint32_t *indices,
+                        uint32_t count) {
+  tsr_buffer_append_string(out, "\"kernels\": [");
+  for (uint32_t i = 0; i < count; ++i) {
+    tsr_buffer_printf(out, "%s%u", i == 0 ? "" : ", ", indices[i]);
+  }
+  tsr_buffer_append_char(out, ']');
+}
+
 static void put_image(tsr_buffer *out, const tsr_bundle_image *image) {
   bool is_cuda = image->family == TSR_TARGET_CUDA;
   put_string(out, "family", tsr_family_name(image->family));
@@ -165,6 +174,10 @@ static void put_image(tsr_buffer *out, const tsr_bundle_image *image) {
   }
   tsr_buffer_append_string(out, ",\n     ");
   put_file(out, "file", &image->file);
+  if (is_cuda) {
+    tsr_buffer_append_string(out, ",\n     ");
+    put_indices(out, image->kernels, image->kernel_count);
+  }
   if (image->resource_count != 0) put_resources(out, image);
 }
 
@@ -294,11 +307,9 @@ static void put_part(tsr_buffer *out, const tsr_bundle_layer *layer,
     tsr_buffer_append_string(out, ",\n       ");
     put_section(out, "bias", &layer->packed.bias);
   }
-  tsr_buffer_append_string(out, ",\n       \"kernels\": [");
-  for (uint32_t i = 0; i < chosen->count; ++i) {
-    tsr_buffer_printf(out, "%s%u", i == 0 ? "" : ", ", chosen->kernels[i]);
-  }
-  tsr_buffer_append_string(out, "]}");
+  tsr_buffer_append_string(out, ",\n       ");
+  put_indices(out, chosen->kernels, chosen->count);
+  tsr_buffer_append_char(out, '}');
 }
 
 static void put_host(tsr_buffer *out, const tsr_bundle_layer *layer) {

@@ -7,7 +7,9 @@
 
 enum { DECODE_LAST = 64, DECODE_WARPS = 8 };
 
-static const char *refuse(const tsr_kernel_spec *spec) {
+static const char *refuse(const tsr_kernel_spec *spec,
+                          const tsr_cuda_target *target) {
+  (void)target;
   if (spec->token_last > DECODE_LAST) return "more than 64 tokens";
   return nv_refuse_shape(spec);
 }

@@ -31,11 +31,13 @@ struct nv_kernel;
 typedef struct nv_strategy {
   const char *name;
   tsr_nvidia_mode mode;
-  // Why it cannot serve |spec|'s token range, or NULL.
-  const char *(*refuse)(const tsr_kernel_spec *spec);
+  // Why it cannot serve |spec|'s token range on |target|, or NULL.
+  const char *(*refuse)(const tsr_kernel_spec *spec,
+                        const tsr_cuda_target *target);
   // The ends of its token buckets, ascending, UINT32_MAX for an open one.
   uint32_t (*buckets)(uint32_t out_last[TSR_KERNEL_LIMIT]);
-  // How the warps divide a bucket (resources follow: nv_resources).
+  // How the warps divide a bucket (resources follow: nv_resources); the same
+  // for all targets, as the kernel's name is.
   tsr_cuda_geometry (*geometry)(const tsr_kernel_spec *spec,
                                 uint32_t bucket_last);
   // Predicted seconds, bytes, mma and bound of |out->kernel| for |tokens|.
@@ -47,7 +49,7 @@ typedef struct nv_strategy {
 } nv_strategy;
 
 extern const nv_strategy nv_decode, nv_prefill;
-extern const nv_strategy *const nv_strategies[];  // NULL-terminated
+extern const nv_strategy *const nv_strategies[];  // strategies.c; ends: NULL
 
 // ---- Numbers of one kernel -------------------------------------------------
 

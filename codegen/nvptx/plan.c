@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which kernels serve a layer, under which names, with which resources. No LLVM
-// work, and the same for all targets: a bundle has one list of kernels, however
-// many GPUs it is for.
+// Which kernels serve a layer on a target, under which names, with which
+// resources. No LLVM work. Names do not speak of targets: a kernel that several
+// targets choose is one kernel of a bundle, compiled for each of them.
 #include <stdio.h>
 #include <string.h>
 
 #include "cost.h"
 #include "nv.h"
 
-const nv_strategy *const nv_strategies[] = {&nv_decode, &nv_prefill, NULL};
-
-// What plan predicts with: an A100, and a layer whose tiles are all of the
-// densest kind that it has.
-static const char plan_target[] = "sm_80";
 enum { PLAN_GROUPS = 8 };
 
 uint32_t nv_groups(const tsr_kernel_spec *spec) {
@@ -79,21 +74,31 @@ static tsr_kernel_spec narrow(const tsr_kernel_spec *spec, uint32_t first,
 }
 
 static void choice_make(const nv_strategy *strategy,
-                        const tsr_kernel_spec *spec, uint32_t bucket_last,
+                        const tsr_kernel_spec *spec,
+                        const tsr_cuda_target *target, uint32_t bucket_last,
                         choice *out) {
   memset(out, 0, sizeof(*out));
   out->strategy = strategy;
-  out->reason = strategy->refuse(spec);
+  out->reason = strategy->refuse(spec, target);
   if (out->reason != NULL) return;
   out->kernel.spec = *spec;
   out->kernel.geometry = strategy->geometry(spec, bucket_last);
   nv_resources(strategy, &out->kernel);
 }
 
+// Two targets may take different buckets for one range, and names do not speak
+// of targets: a bucket that is not the smallest for its range is in the name.
+static void name_bucket(tsr_cuda_kernel *kernel) {
+  size_t used = strlen(kernel->name);
+  (void)snprintf(kernel->name + used, sizeof(kernel->name) - used, "_x%u",
+                 kernel->block_tokens);
+}
+
 // All for tokens |first| to |last|, which no bucket's end divides; at most
 // TSR_CUDA_CANDIDATE_LIMIT. A strategy without a bucket for them appears once,
 // with its reason.
-static uint32_t list_choices(const tsr_kernel_spec *spec, uint32_t first,
+static uint32_t list_choices(const tsr_kernel_spec *spec,
+                             const tsr_cuda_target *target, uint32_t first,
                              uint32_t last,
                              choice out[TSR_CUDA_CANDIDATE_LIMIT]) {
   tsr_kernel_spec own = narrow(spec, first, last);
@@ -104,12 +109,14 @@ static uint32_t list_choices(const tsr_kernel_spec *spec, uint32_t first,
     bool any = false;
     for (uint32_t i = 0; i < end_count; ++i) {
       if (ends[i] < last || count == TSR_CUDA_CANDIDATE_LIMIT) continue;
-      choice_make(nv_strategies[s], &own, ends[i], &out[count]);
+      choice_make(nv_strategies[s], &own, target, ends[i], &out[count]);
+      if (out[count].reason == NULL && any) name_bucket(&out[count].kernel);
       any = true;
       if (out[count++].reason != NULL) break;
     }
     if (any || count == TSR_CUDA_CANDIDATE_LIMIT) continue;
-    choice_make(nv_strategies[s], &own, ends[end_count - 1], &out[count++]);
+    choice_make(nv_strategies[s], &own, target, ends[end_count - 1],
+                &out[count++]);
   }
   return count;
 }
@@ -126,6 +133,7 @@ static void choice_cost(const choice *c, const tsr_cuda_facts *facts,
   c->strategy->cost(&c->kernel.spec, facts, target, tokens, out);
 }
 
+// Of a layer whose tiles are all of the densest kind that it has.
 static tsr_cuda_facts plan_facts(const tsr_kernel_spec *spec) {
   tsr_kind kind = TSR_KIND_ZERO;
   if ((spec->kinds & 1u << TSR_KIND_SPARSE24) != 0) kind = TSR_KIND_SPARSE24;
@@ -143,12 +151,11 @@ static tsr_cuda_facts plan_facts(const tsr_kernel_spec *spec) {
 
 // The best of all for tokens |first| to |last|; the first listed of equals,
 // which has the smallest bucket. False: none.
-static bool choose(const tsr_kernel_spec *spec, uint32_t first, uint32_t last,
-                   tsr_cuda_kernel *out) {
+static bool choose(const tsr_kernel_spec *spec, const tsr_cuda_target *target,
+                   uint32_t first, uint32_t last, tsr_cuda_kernel *out) {
   choice choices[TSR_CUDA_CANDIDATE_LIMIT];
-  const tsr_cuda_target *target = tsr_cuda_target_find(plan_target);
   tsr_cuda_facts facts = plan_facts(spec);
-  uint32_t count = list_choices(spec, first, last, choices);
+  uint32_t count = list_choices(spec, target, first, last, choices);
   uint32_t tokens = tsr_cuda_judged(first, last);
   bool found = false;
   double least = 0;
@@ -164,11 +171,15 @@ static bool choose(const tsr_kernel_spec *spec, uint32_t first, uint32_t last,
   return found;
 }
 
-// The first end of a bucket of any strategy at or after |token|.
-static uint32_t next_end(uint32_t token) {
+// The first end at or after |token| of a bucket of any strategy that can serve
+// it: one that cannot divides nothing.
+static uint32_t next_end(const tsr_kernel_spec *spec,
+                         const tsr_cuda_target *target, uint32_t token) {
+  tsr_kernel_spec own = narrow(spec, token, token);
   uint32_t least = UINT32_MAX;
   for (uint32_t s = 0; nv_strategies[s] != NULL; ++s) {
     uint32_t ends[TSR_KERNEL_LIMIT];
+    if (nv_strategies[s]->refuse(&own, target) != NULL) continue;
     uint32_t count = nv_strategies[s]->buckets(ends);
     for (uint32_t i = 0; i < count; ++i) {
       if (ends[i] >= token && ends[i] < least) least = ends[i];
@@ -178,14 +189,15 @@ static uint32_t next_end(uint32_t token) {
 }
 
 uint32_t tsr_cuda_plan(const tsr_kernel_spec *spec,
+                       const tsr_cuda_target *target,
                        tsr_cuda_kernel out_kernels[TSR_KERNEL_LIMIT]) {
   uint32_t count = 0;
   uint32_t first = spec->token_first < 1 ? 1 : spec->token_first;
   while (first <= spec->token_last && count < TSR_KERNEL_LIMIT) {
-    uint32_t last = next_end(first);
+    uint32_t last = next_end(spec, target, first);
     if (last > spec->token_last) last = spec->token_last;
     // What one strategy refuses for its shape they all do.
-    if (!choose(spec, first, last, &out_kernels[count])) return 0;
+    if (!choose(spec, target, first, last, &out_kernels[count])) return 0;
     ++count;
     if (last == UINT32_MAX) break;
     first = last + 1;
@@ -224,7 +236,7 @@ uint32_t tsr_cuda_explain(const tsr_kernel_spec *spec,
                           const tsr_cuda_target *target, uint32_t tokens,
                           tsr_cuda_candidate out[TSR_CUDA_CANDIDATE_LIMIT]) {
   tsr_cuda_kernel kernels[TSR_KERNEL_LIMIT];
-  uint32_t kernel_count = tsr_cuda_plan(spec, kernels);
+  uint32_t kernel_count = tsr_cuda_plan(spec, target, kernels);
   const tsr_cuda_kernel *chosen = NULL;
   uint32_t first = tokens;
   uint32_t last = tokens;
@@ -236,7 +248,7 @@ uint32_t tsr_cuda_explain(const tsr_kernel_spec *spec,
     last = chosen->spec.token_last;
   }
   choice choices[TSR_CUDA_CANDIDATE_LIMIT];
-  uint32_t count = list_choices(spec, first, last, choices);
+  uint32_t count = list_choices(spec, target, first, last, choices);
   for (uint32_t i = 0; i < count; ++i) {
     choice_cost(&choices[i], facts, target, tokens, &out[i]);
     out[i].is_chosen = chosen != NULL && out[i].is_applicable &&

@@ -7,7 +7,9 @@
 
 enum { PREFILL_WARPS = 8, PREFILL_SLICES = 4, PREFILL_SMALL = 128 };
 
-static const char *refuse(const tsr_kernel_spec *spec) {
+static const char *refuse(const tsr_kernel_spec *spec,
+                          const tsr_cuda_target *target) {
+  (void)target;
   return nv_refuse_shape(spec);
 }
 

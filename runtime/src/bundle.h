@@ -16,7 +16,8 @@ enum {
   TSR_BUNDLE_VERSION = 1,
   TSR_MANIFEST_LIMIT = 64 << 20,  // bytes
   TSR_EXTENT_LIMIT = 1 << 24,     // rows or columns of a layer
-  TSR_KERNELS_PER_LAYER = 16,     // of one family
+  TSR_KERNELS_PER_LAYER = 16,     // of one image
+  TSR_KERNELS_ALL_IMAGES = 256,   // of a layer
   TSR_WEIGHTS_HEADER = 64,
   TSR_WEIGHTS_TAIL = 4096,  // zeros after the last stream
 };
@@ -37,6 +38,8 @@ typedef struct tsr_image {
   uint32_t rank;
   uint32_t abi;
   const tsr_member *member;
+  const uint32_t *kernels;  // CUDA: those that it holds, ascending
+  uint32_t kernel_count;
 } tsr_image;
 
 typedef struct tsr_bundle_kernel {
@@ -105,7 +108,9 @@ typedef struct tsr_cuda_layer {
   uint32_t worker_count;
   uint32_t segment_count;
   uint32_t kernel_count;
-  const uint32_t *kernels;  // ascending token ranges
+  // Those of all images, ascending by token range, then by index. What one
+  // image holds of them has disjoint ranges.
+  const uint32_t *kernels;
 } tsr_cuda_layer;
 
 struct tessera_layer {
@@ -162,5 +167,8 @@ TESSERA_MUST_USE tessera_status tsr_host_section_check(tessera_layer *layer,
 // cuda/section.c: likewise for CUDA devices.
 TESSERA_MUST_USE tessera_status tsr_cuda_section_check(tessera_layer *layer,
                                                        tessera_error *error);
+
+// cuda/manifest.c: whether a CUDA image holds kernel |index|.
+bool tsr_image_holds(const tsr_image *image, uint32_t index);
 
 #endif  // RUNTIME_BUNDLE_H_

@@ -134,7 +134,7 @@ static void read_image(tsr_reader *r, tessera_bundle *bundle,
   image->rank = tsr_read_u32(r, node, "rank", 0, 1000000);
   image->abi = tsr_read_u32(r, node, "abi", 1, UINT32_MAX);
   bool is_cuda = strcmp(image->family, "cuda") == 0;
-  if (is_cuda) tsr_manifest_cuda_format(r, node, image);
+  if (is_cuda) tsr_manifest_cuda_image(r, node, image);
   image->member = read_member(r, bundle, node, "file");
   if (image->member == NULL) return;
   const char *mistake = NULL;
@@ -375,13 +375,13 @@ const float *tsr_manifest_bias(tsr_reader *r, const tsr_json *object,
 }
 
 uint32_t tsr_manifest_kernels(tsr_reader *r, const tsr_json *object,
-                              uint32_t kernel_count,
+                              uint32_t limit, uint32_t kernel_count,
                               const uint32_t **out_kernels) {
   const tsr_json *list = tsr_read_array(r, object, "kernels");
   if (list == NULL) return 0;
-  if (list->count == 0 || list->count > TSR_KERNELS_PER_LAYER) {
-    tsr_reader_fail(r, list, "%u kernels, expected 1 to %d", list->count,
-                    TSR_KERNELS_PER_LAYER);
+  if (list->count == 0 || list->count > limit) {
+    tsr_reader_fail(r, list, "%u kernels, expected 1 to %u", list->count,
+                    limit);
     return 0;
   }
   uint32_t *kernels = tsr_manifest_allocate(r, list->count, sizeof(*kernels));
@@ -410,8 +410,8 @@ static void read_host_kernels(tsr_reader *r, const tsr_json *object,
                               tessera_layer *layer) {
   const tsr_bundle_kernel *all = r->bundle->kernels;
   const uint32_t *list = NULL;
-  uint32_t count =
-      tsr_manifest_kernels(r, object, r->bundle->kernel_count, &list);
+  uint32_t count = tsr_manifest_kernels(r, object, TSR_KERNELS_PER_LAYER,
+                                        r->bundle->kernel_count, &list);
   if (count == 0 || list == NULL) return;
   for (uint32_t i = 1; i < count; ++i) {
     tsr_manifest_ascend(r, object, i, all[list[i - 1]].token_last,
@@ -589,9 +589,9 @@ tessera_status tsr_manifest_read(tessera_bundle *bundle, tessera_error *error) {
       bundle->weights->size < TSR_WEIGHTS_HEADER + TSR_WEIGHTS_TAIL) {
     tsr_reader_fail(&r, NULL, "weights.bin: too short");
   }
-  if (r.status == TESSERA_OK) read_images(&r, bundle, root);
   if (r.status == TESSERA_OK) read_kernels(&r, bundle, root);
   if (r.status == TESSERA_OK) tsr_manifest_cuda_kernels(&r, bundle, root);
+  if (r.status == TESSERA_OK) read_images(&r, bundle, root);
   if (r.status == TESSERA_OK) read_layers(&r, bundle, root);
   check_unclaimed(&r, bundle);
   tsr_arena_fini(&document);

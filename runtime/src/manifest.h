@@ -30,9 +30,10 @@ void tsr_manifest_expect_size(tsr_reader *r, const tsr_json *object,
 // The bias of a layer that has one, which its families share.
 const float *tsr_manifest_bias(tsr_reader *r, const tsr_json *object,
                                const char *name, tessera_layer *layer);
-// The list |object|.kernels of indices below |kernel_count|; 0: failed.
+// The list |object|.kernels of at most |limit| indices below |kernel_count|; 0:
+// failed.
 uint32_t tsr_manifest_kernels(tsr_reader *r, const tsr_json *object,
-                              uint32_t kernel_count,
+                              uint32_t limit, uint32_t kernel_count,
                               const uint32_t **out_kernels);
 // Fails at kernel |index| of the list unless |first| > |before_last|.
 void tsr_manifest_ascend(tsr_reader *r, const tsr_json *object, uint32_t index,
@@ -40,9 +41,9 @@ void tsr_manifest_ascend(tsr_reader *r, const tsr_json *object, uint32_t index,
 
 // ---- cuda/manifest.c --------------------------------------------------------
 
-// |image|'s format.
-void tsr_manifest_cuda_format(tsr_reader *r, const tsr_json *node,
-                              tsr_image *image);
+// |image|'s format, and which of the kernels, read before, it holds.
+void tsr_manifest_cuda_image(tsr_reader *r, const tsr_json *node,
+                             tsr_image *image);
 // What is wrong with |image|'s bytes, or NULL.
 const char *tsr_manifest_cuda_mistake(const tsr_image *image);
 // The list cuda_kernels of |root|, which may be absent.

@@ -138,6 +138,9 @@ def test_both():
     check(both["kernels"] == host["kernels"], "the host's kernels")
     check(both["images"][0] == host["images"][0], "the host's image")
     check([i["rank"] for i in both["images"][1:]] == [80, 91], "ranks")
+    every = list(range(len(both["cuda_kernels"])))
+    check([i["kernels"] for i in both["images"][1:]] == [every, every] and
+          "kernels" not in both["images"][0], "what the images hold")
     check("host" in both["compiler"]["fingerprint"] and
           "cuda" in both["compiler"]["fingerprint"], "both fingerprints")
     for ours, alone in zip(both["layers"], host["layers"]):

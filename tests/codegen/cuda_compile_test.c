@@ -159,7 +159,8 @@ int main(void) {
   tsr_error error = {0};
   CHECK_EQ(tsr_ptxas_find(NULL, &ptxas, &error), TSR_OK);
   if (ptxas.size == 0) printf("SKIPPED: ptxas (none on this machine)\n");
-  CHECK_EQ(tsr_cuda_plan(&spec, kernels), KERNELS);
+  CHECK_EQ(tsr_cuda_plan(&spec, tsr_cuda_target_find("sm_80"), kernels),
+           KERNELS);
   for (uint32_t i = 0; tsr_cuda_target_names[i] != NULL; ++i) {
     check_target(tsr_cuda_target_names[i], tsr_buffer_text(&ptxas));
   }

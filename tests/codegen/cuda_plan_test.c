@@ -69,9 +69,10 @@ static void check_kernel(const tsr_cuda_kernel *k) {
   }
 }
 
-static void check_partition(const tsr_kernel_spec *spec) {
+static void check_partition(const tsr_kernel_spec *spec,
+                            const tsr_cuda_target *target) {
   tsr_cuda_kernel kernels[TSR_KERNEL_LIMIT];
-  uint32_t count = tsr_cuda_plan(spec, kernels);
+  uint32_t count = tsr_cuda_plan(spec, target, kernels);
   uint64_t next = spec->token_first;
   CHECK(count > 0);
   for (uint32_t i = 0; i < count; ++i) {
@@ -99,13 +100,16 @@ static void test_partitions(void) {
         spec.tile = tiles[t];
         spec.token_first = ends[e][0];
         spec.token_last = ends[e][1];
-        check_partition(&spec);
+        for (uint32_t i = 0; tsr_cuda_target_names[i] != NULL; ++i) {
+          check_partition(&spec,
+                          tsr_cuda_target_find(tsr_cuda_target_names[i]));
+        }
       }
     }
   }
 }
 
-static void test_llama(void) {
+static void test_llama(const tsr_cuda_target *target) {
   static const char *const names[] = {
       "tsr_decode_bf16_4096x4096_t128x128_sd_silu_b_r_bf16_n1to8",
       "tsr_decode_bf16_4096x4096_t128x128_sd_silu_b_r_bf16_n9to16",
@@ -116,7 +120,7 @@ static void test_llama(void) {
   };
   static const uint32_t tokens[] = {8, 16, 32, 64, 128, 256};
   tsr_cuda_kernel kernels[TSR_KERNEL_LIMIT];
-  CHECK_EQ(tsr_cuda_plan(&llama, kernels), 6);
+  CHECK_EQ(tsr_cuda_plan(&llama, target, kernels), 6);
   for (uint32_t i = 0; i < 6; ++i) {
     CHECK_STR(kernels[i].name, names[i]);
     CHECK_EQ(kernels[i].block_tokens, tokens[i]);
@@ -144,7 +148,7 @@ static void test_names(void) {
   tsr_cuda_kernel kernels[COUNT][TSR_KERNEL_LIMIT];
   const tsr_cuda_target *target = tsr_cuda_target_find("sm_80");
   for (uint32_t i = 0; i < COUNT; ++i) {
-    CHECK(tsr_cuda_plan(&specs[i], kernels[i]) > 0);
+    CHECK(tsr_cuda_plan(&specs[i], target, kernels[i]) > 0);
     for (uint32_t j = 0; j < i; ++j) {
       CHECK(strcmp(kernels[i][0].name, kernels[j][0].name) != 0);
       CHECK(!tsr_hash_equal(tsr_cuda_key(&kernels[i][0], target),
@@ -159,7 +163,7 @@ static void test_names(void) {
   // Zero tiles are no code, so that they occur is no field.
   tsr_kernel_spec zeros = llama;
   zeros.kinds |= 1u << TSR_KIND_ZERO;
-  CHECK(tsr_cuda_plan(&zeros, kernels[1]) > 0);
+  CHECK(tsr_cuda_plan(&zeros, target, kernels[1]) > 0);
   CHECK_STR(kernels[1][0].name, kernels[0][0].name);
 }
 
@@ -169,7 +173,7 @@ static void test_refused(void) {
   tsr_cuda_candidate candidates[TSR_CUDA_CANDIDATE_LIMIT];
   tsr_cuda_facts facts = dense_facts(&spec);
   spec.tile.rows = 528;
-  CHECK_EQ(tsr_cuda_plan(&spec, kernels), 0);
+  CHECK_EQ(tsr_cuda_plan(&spec, tsr_cuda_target_find("sm_80"), kernels), 0);
   uint32_t count = tsr_cuda_explain(
       &spec, &facts, tsr_cuda_target_find("sm_80"), 1, candidates);
   CHECK(count > 0);
@@ -179,7 +183,7 @@ static void test_refused(void) {
   }
   spec.rows = 512;  // then the tile has no more
   spec.tile.rows = 528;
-  CHECK(tsr_cuda_plan(&spec, kernels) > 0);
+  CHECK(tsr_cuda_plan(&spec, tsr_cuda_target_find("sm_80"), kernels) > 0);
 }
 
 // ---- Predictions -----------------------------------------------------------
@@ -261,7 +265,10 @@ static void test_bounds(void) {
 
 int main(void) {
   test_partitions();
-  test_llama();
+  // No strategy of today is for some targets alone.
+  for (uint32_t i = 0; tsr_cuda_target_names[i] != NULL; ++i) {
+    test_llama(tsr_cuda_target_find(tsr_cuda_target_names[i]));
+  }
   test_names();
   test_refused();
   test_explained();

@@ -96,7 +96,7 @@ static size_t findings(device *dev) {
 static CUresult run(device *dev, const job *j) {
   tsr_cuda_kernel kernels[TSR_KERNEL_LIMIT];
   CUdeviceptr at[ARRAYS] = {0};
-  CHECK(tsr_cuda_plan(&j->spec, kernels) != 0);
+  CHECK(tsr_cuda_plan(&j->spec, tsr_cuda_target_find("sm_80"), kernels) != 0);
   if (driver_is_emulated(&dev->d)) dev->d.tessera_emu_clear_findings();
   CHECK(upload_all(dev, j, &kernels[0], at));
   CUresult result = launch(dev, j, &kernels[0], at);

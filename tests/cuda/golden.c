@@ -241,7 +241,7 @@ bool golden_kernel(const golden *g, tsr_cuda_kernel *out) {
                           .token_first = 1,
                           .token_last = UINT32_MAX};
   tsr_cuda_kernel kernels[TSR_KERNEL_LIMIT];
-  uint32_t count = tsr_cuda_plan(&spec, kernels);
+  uint32_t count = tsr_cuda_plan(&spec, tsr_cuda_target_find("sm_80"), kernels);
   for (uint32_t i = 0; i < count; ++i) {
     if (g->tokens < kernels[i].spec.token_first) continue;
     if (g->tokens > kernels[i].spec.token_last) continue;

@@ -186,7 +186,9 @@ static bool build(const layer_options *options, layer *l) {
   pack(l, keep, keep_stride);
   spec->token_first = 1;
   spec->token_last = UINT32_MAX;
-  l->kernel_count = tsr_cuda_plan(spec, l->kernels);
+  const char *target = options->target == NULL ? "sm_80" : options->target;
+  l->kernel_count =
+      tsr_cuda_plan(spec, tsr_cuda_target_find(target), l->kernels);
   return true;
 }
 

@@ -36,6 +36,7 @@ typedef struct layer_options {
   bool split;
   tsr_balance balance;
   uint64_t seed;
+  const char *target;  // that the kernels are chosen for; NULL: sm_80
 } layer_options;
 
 typedef struct layer {

@@ -230,6 +230,8 @@ static void put_image(tsr_buffer *out, const char *variant, const char *format,
                     "\"rank\": 80, \"abi\": 1, \"ptxas\": \"\", ",
                     variant, format, variant);
   put_file(out, "file", path, image->data, image->size);
+  out->data[--out->size] = '\0';  // the brace
+  tsr_buffer_append_string(out, ", \"kernels\": [0,1]}");
 }
 
 static void put_section(const cuda_bundle *b, tsr_buffer *out, const char *key,

@@ -27,7 +27,8 @@ static int chosen(const tsr_nvidia_cut *cuts, uint32_t count, uint32_t tiles,
                          .info = {.tile_rows = TILE_ROWS},
                          .has_cuda = true,
                          .cuda = {.kernels = list, .kernel_count = 1}};
-  tsr_cuda_tables tables = {.cuts = cuts, .cut_count = count};
+  tsr_cuda_tables tables = {
+      .cuts = cuts, .cut_count = count, .kernels = list, .kernel_count = 1};
   tsr_cuda_choice choice;
   tessera_error error = {0};
   uint32_t tokens = tiles * BLOCK_TOKENS;
@@ -107,7 +108,7 @@ static void test_classes(void) {
                            .cuda = {.cuts = cuts, .cut_count = 4}};
     tessera_bundle bundle = {.layers = &layer, .layer_count = 1};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
-      tsr_cuda_tables tables;
+      tsr_cuda_tables tables = {0};
       (void)tsr_cuda_place(&bundle, cases[i][0], 0, &tables);
       CHECK_EQ(tables.cuts->multiprocessors, cases[i][1]);
       CHECK_EQ(tables.cut_count, 1);
@@ -166,9 +167,10 @@ static const char *loaded(uint32_t capability, const char *const *variants,
                     .member = &member};
   }
   CUmodule module = NULL;
+  const tsr_image *image = NULL;
   memset(&error, 0, sizeof(error));
   fake.calls = 0;
-  CHECK_EQ(tsr_cuda_image_load(&device, &bundle, &module, variant,
+  CHECK_EQ(tsr_cuda_image_load(&device, &bundle, &module, &image, variant,
                                sizeof(variant), &error),
            expected);
   return expected == TESSERA_OK ? variant : error.message;

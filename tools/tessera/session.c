@@ -201,8 +201,35 @@ static bool read_kernel(const json_t *kernels, const json_t *index,
   return true;
 }
 
-static bool read_layer(const json_t *root, uint32_t layer, bool is_cuda,
+// The kernels that the CUDA image |variant| ("sm_80 ptx") holds.
+static const json_t *image_kernels(const json_t *root, const char *variant) {
+  const json_t *images = json_object_get(root, "images");
+  for (size_t i = 0; i < json_array_size(images); ++i) {
+    const json_t *image = json_array_get(images, i);
+    const char *name = json_string_value(json_object_get(image, "variant"));
+    const char *format = json_string_value(json_object_get(image, "format"));
+    if (name == NULL || format == NULL) continue;
+    size_t size = strlen(name);
+    if (strncmp(variant, name, size) == 0 && variant[size] == ' ' &&
+        strcmp(variant + size + 1, format) == 0) {
+      return json_object_get(image, "kernels");
+    }
+  }
+  return NULL;
+}
+
+static bool has_index(const json_t *list, const json_t *index) {
+  for (size_t i = 0; i < json_array_size(list); ++i) {
+    if (json_equal(json_array_get(list, i), index)) return true;
+  }
+  return false;
+}
+
+// |variant|: of a program on a CUDA device; NULL: on the host.
+static bool read_layer(const json_t *root, uint32_t layer, const char *variant,
                        tsr_layer_manifest *out) {
+  bool is_cuda = variant != NULL;
+  const json_t *held = is_cuda ? image_kernels(root, variant) : NULL;
   const json_t *entry = json_array_get(json_object_get(root, "layers"), layer);
   const json_t *key = json_object_get(entry, "key");
   const json_t *all =
@@ -211,10 +238,11 @@ static bool read_layer(const json_t *root, uint32_t layer, bool is_cuda,
       json_object_get(entry, is_cuda ? "cuda" : "host"), "kernels");
   size_t limit = sizeof(out->kernels) / sizeof(out->kernels[0]);
   bool ok = read_hash(key, "weights", &out->weights) &&
-            read_hash(key, "mask", &out->mask) &&
-            json_array_size(kernels) <= limit;
+            read_hash(key, "mask", &out->mask);
   for (size_t i = 0; ok && i < json_array_size(kernels); ++i) {
-    ok = read_kernel(all, json_array_get(kernels, i), out);
+    const json_t *index = json_array_get(kernels, i);
+    if (is_cuda && !has_index(held, index)) continue;
+    ok = out->kernel_count < limit && read_kernel(all, index, out);
   }
   return ok;
 }
@@ -225,8 +253,9 @@ tsr_status tsr_session_manifest(const tsr_session *session, uint32_t layer,
   memset(out_manifest, 0, sizeof(*out_manifest));
   const char *text = tessera_bundle_manifest(session->bundle);
   json_t *root = json_loads(text, 0, NULL);
-  bool ok =
-      root != NULL && read_layer(root, layer, session->is_cuda, out_manifest);
+  const char *variant =
+      session->is_cuda ? tessera_program_variant(session->program) : NULL;
+  bool ok = root != NULL && read_layer(root, layer, variant, out_manifest);
   json_decref(root);
   if (ok) return TSR_OK;
   return tsr_error_set(error, TSR_CORRUPT,

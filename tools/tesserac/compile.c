@@ -365,6 +365,8 @@ static void cuda_fini(tsr_compile *c) {
   tsr_free(c->cuda_layers);
   tsr_free(c->cuda_kernels);
   tsr_free(c->cuda_keys);
+  tsr_free(c->cuda_chosen);
+  tsr_free(c->cuda_jobs);
   tsr_buffer_fini(&c->ptxas);
   tsr_buffer_fini(&c->ptxas_version);
 }

@@ -62,7 +62,7 @@ typedef struct tsr_cuda_report {
   tsr_cuda_resources resources;  // from tsr_compile_assemble on
 } tsr_cuda_report;
 
-// One CUDA target's module: all kernels.
+// One CUDA target's module: the kernels that were chosen for it.
 typedef struct tsr_cuda_module {
   tsr_buffer ptx;
   tsr_buffer cubin;  // empty without ptxas
@@ -131,8 +131,11 @@ typedef struct tsr_compile {
   tsr_object_report *objects;     // [kernel][variant]
   tsr_cuda_kernel *cuda_kernels;  // likewise
   tsr_hash *cuda_keys;
+  uint32_t *cuda_chosen;  // [kernel]: bit i: for cuda_targets[i]
   uint32_t cuda_kernel_count, cuda_kernel_capacity;
-  tsr_cuda_report *cuda_objects;  // [kernel][target]
+  tsr_cuda_report *cuda_objects;  // [kernel][target]; of those not chosen zeros
+  uint32_t *cuda_jobs;            // indices of those that were chosen
+  uint32_t cuda_job_count;
   tsr_cuda_module *cuda_modules;  // [target]
   tsr_buffer ptxas;               // path; empty: none
   tsr_buffer ptxas_version;
@@ -186,6 +189,14 @@ static inline tsr_cuda_report *tsr_compile_cuda_object(const tsr_compile *c,
                                                        uint32_t target) {
   return &c->cuda_objects[(size_t)kernel * c->cuda_target_count + target];
 }
+// Whether the plan for |target| has |kernel|: else there is no object.
+static inline bool tsr_compile_cuda_has(const tsr_compile *c, uint32_t kernel,
+                                        uint32_t target) {
+  return (c->cuda_chosen[kernel] >> target & 1u) != 0;
+}
+// The kernels of |target|, ascending; at most cuda_kernel_count. The count.
+uint32_t tsr_compile_cuda_held(const tsr_compile *c, uint32_t target,
+                               uint32_t *out_kernels);
 // Keeps what is needed of |tables| in |out|, which is zeroed.
 void tsr_compile_cuda_layer(const tsr_compile *c,
                             const tsr_nvidia_tables *tables,

@@ -38,16 +38,49 @@ tsr_status tsr_compile_tools(tsr_compile *c, tsr_error *error) {
   return status;
 }
 
-static tsr_status join(const tsr_compile *c, uint32_t target, tsr_buffer *out,
-                       tsr_error *error) {
+// The kernels of one target: |resources[i]| are those of |kernels[i]|, whose
+// index is |indices[i]|.
+typedef struct held {
+  uint32_t count;
+  uint32_t *indices;
+  tsr_cuda_kernel *kernels;
+  tsr_cuda_resources *resources;
+} held;
+
+static void held_fini(held *h) {
+  tsr_free(h->indices);
+  tsr_free(h->kernels);
+  tsr_free(h->resources);
+}
+
+static tsr_status held_init(const tsr_compile *c, uint32_t target, held *h,
+                            tsr_error *error) {
+  uint32_t limit = c->cuda_kernel_count;
+  *h = (held){.indices = tsr_calloc(limit, sizeof(*h->indices)),
+              .kernels = tsr_calloc(limit, sizeof(*h->kernels)),
+              .resources = tsr_calloc(limit, sizeof(*h->resources))};
+  if (h->indices == NULL || h->kernels == NULL || h->resources == NULL) {
+    held_fini(h);
+    return tsr_error_out_of_memory(error);
+  }
+  h->count = tsr_compile_cuda_held(c, target, h->indices);
+  for (uint32_t i = 0; i < h->count; ++i) {
+    h->kernels[i] = c->cuda_kernels[h->indices[i]];
+  }
+  return TSR_OK;
+}
+
+static tsr_status join(const tsr_compile *c, uint32_t target, const held *h,
+                       tsr_buffer *out, tsr_error *error) {
   tsr_object *texts = tsr_calloc(c->cuda_kernel_count, sizeof(*texts));
   if (texts == NULL) return tsr_error_out_of_memory(error);
-  for (uint32_t i = 0; i < c->cuda_kernel_count; ++i) {
-    const tsr_buffer *ptx = &tsr_compile_cuda_object(c, i, target)->emitted.ptx;
-    texts[i] = (tsr_object){c->cuda_kernels[i].name, ptx->data, ptx->size};
+  for (uint32_t i = 0; i < h->count; ++i) {
+    const tsr_buffer *ptx =
+        &tsr_compile_cuda_object(c, h->indices[i], target)->emitted.ptx;
+    texts[i] = (tsr_object){h->kernels[i].name, ptx->data, ptx->size};
   }
-  tsr_status status = tsr_cuda_join(c->cuda_targets[target], NULL, texts,
-                                    c->cuda_kernel_count, out, error);
+  tsr_status status =
+      tsr_cuda_join(c->cuda_targets[target], NULL, texts, h->count, out, error);
   tsr_free(texts);
   return status;
 }
@@ -68,12 +101,11 @@ static tsr_hash cubin_key(const tsr_compile *c, uint32_t target) {
   return tsr_hash_bytes(text, (size_t)size);
 }
 
-static void store_cubin(const tsr_compile *c, uint32_t target,
-                        const tsr_cuda_resources *resources) {
+static void store_cubin(const tsr_compile *c, uint32_t target, const held *h) {
   const tsr_buffer *cubin = &c->cuda_modules[target].cubin;
   tsr_buffer entry = {0};
-  for (uint32_t i = 0; i < c->cuda_kernel_count; ++i) {
-    const tsr_cuda_resources *from = &resources[i];
+  for (uint32_t i = 0; i < h->count; ++i) {
+    const tsr_cuda_resources *from = &h->resources[i];
     uint32_t numbers[NUMBERS] = {from->registers, from->spill_stores,
                                  from->spill_loads, from->stack,
                                  from->shared_static};
@@ -88,25 +120,24 @@ static void store_cubin(const tsr_compile *c, uint32_t target,
 }
 
 static tsr_cache_result load_cubin(const tsr_compile *c, uint32_t target,
-                                   tsr_cuda_resources *resources) {
+                                   const held *h) {
   tsr_buffer *cubin = &c->cuda_modules[target].cubin;
   tsr_buffer entry = {0};
   uint32_t numbers[NUMBERS];
-  size_t head = c->cuda_kernel_count * sizeof(numbers);
+  size_t head = h->count * sizeof(numbers);
   tsr_cache_result result =
       tsr_cache_load(&c->cache, cubin_key(c, target), &entry);
   if (result == TSR_CACHE_HIT && entry.size <= head) {
     result = TSR_CACHE_DAMAGED;
   }
-  for (uint32_t i = 0; result == TSR_CACHE_HIT && i < c->cuda_kernel_count;
-       ++i) {
+  for (uint32_t i = 0; result == TSR_CACHE_HIT && i < h->count; ++i) {
     memcpy(numbers, entry.data + i * sizeof(numbers), sizeof(numbers));
-    resources[i] = (tsr_cuda_resources){.is_known = true,
-                                        .registers = numbers[0],
-                                        .spill_stores = numbers[1],
-                                        .spill_loads = numbers[2],
-                                        .stack = numbers[3],
-                                        .shared_static = numbers[4]};
+    h->resources[i] = (tsr_cuda_resources){.is_known = true,
+                                           .registers = numbers[0],
+                                           .spill_stores = numbers[1],
+                                           .spill_loads = numbers[2],
+                                           .stack = numbers[3],
+                                           .shared_static = numbers[4]};
   }
   if (result == TSR_CACHE_HIT) {
     tsr_buffer_append(cubin, entry.data + head, entry.size - head);
@@ -117,22 +148,22 @@ static tsr_cache_result load_cubin(const tsr_compile *c, uint32_t target,
 }
 
 static tsr_status make_cubin(const tsr_compile *c, uint32_t target,
-                             tsr_cuda_resources *resources, tsr_error *error) {
+                             const held *h, tsr_error *error) {
   tsr_cuda_module *module = &c->cuda_modules[target];
   const char *name = c->cuda_targets[target]->name;
-  module->cache = load_cubin(c, target, resources);
+  module->cache = load_cubin(c, target, h);
   if (module->cache == TSR_CACHE_HIT) return TSR_OK;
   tsr_buffer_fini(&module->cubin);
   uint64_t start = tsr_trace_now(c->trace);
-  tsr_status status = tsr_ptxas_assemble(c->ptxas.data, name, &module->ptx,
-                                         c->cuda_kernels, c->cuda_kernel_count,
-                                         &module->cubin, resources, error);
+  tsr_status status =
+      tsr_ptxas_assemble(c->ptxas.data, name, &module->ptx, h->kernels,
+                         h->count, &module->cubin, h->resources, error);
   tsr_trace_add(c->trace, "ptxas", name, start);
   if (status != TSR_OK) {
     tsr_error_prefix(error, "%s", name);
     return status;
   }
-  store_cubin(c, target, resources);
+  store_cubin(c, target, h);
   return TSR_OK;
 }
 
@@ -149,21 +180,22 @@ static tsr_status assemble(void *context, uint32_t worker, uint64_t index,
   (void)worker;
   const assembly *a = context;
   const tsr_compile *c = a->c;
-  uint32_t target = (uint32_t)index, count = c->cuda_kernel_count;
+  uint32_t target = (uint32_t)index;
+  held h;
   if (tsr_interrupted())
     return tsr_error_set(error, TSR_CANCELLED, "interrupted");
-  tsr_cuda_resources *resources = tsr_calloc(count, sizeof(*resources));
-  if (resources == NULL) return tsr_error_out_of_memory(error);
-  tsr_status status = join(c, target, &c->cuda_modules[target].ptx, error);
+  tsr_status status = held_init(c, target, &h, error);
+  if (status != TSR_OK) return status;
+  status = join(c, target, &h, &c->cuda_modules[target].ptx, error);
   if (status == TSR_OK && wants_cubins(c)) {
-    status = make_cubin(c, target, resources, error);
+    status = make_cubin(c, target, &h, error);
   }
-  for (uint32_t i = 0; status == TSR_OK && i < count; ++i) {
-    tsr_cuda_occupancy(&c->cuda_kernels[i], c->cuda_targets[target],
-                       &resources[i]);
-    tsr_compile_cuda_object(c, i, target)->resources = resources[i];
+  for (uint32_t i = 0; status == TSR_OK && i < h.count; ++i) {
+    tsr_cuda_occupancy(&h.kernels[i], c->cuda_targets[target], &h.resources[i]);
+    tsr_compile_cuda_object(c, h.indices[i], target)->resources =
+        h.resources[i];
   }
-  tsr_free(resources);
+  held_fini(&h);
   tsr_progress_step(a->progress, 0, c->cuda_targets[target]->name);
   return status;
 }

@@ -24,6 +24,10 @@ static tsr_status grow(tsr_compile *c, tsr_error *error) {
   tsr_hash *keys = tsr_realloc(c->cuda_keys, capacity * sizeof(*c->cuda_keys));
   if (keys == NULL) return tsr_error_out_of_memory(error);
   c->cuda_keys = keys;
+  uint32_t *chosen =
+      tsr_realloc(c->cuda_chosen, capacity * sizeof(*c->cuda_chosen));
+  if (chosen == NULL) return tsr_error_out_of_memory(error);
+  c->cuda_chosen = chosen;
   c->cuda_kernel_capacity = capacity;
   return TSR_OK;
 }
@@ -52,42 +56,96 @@ static tsr_status intern(tsr_compile *c, const tsr_cuda_kernel *kernel,
   status = grow(c, error);
   if (status != TSR_OK) return status;
   c->cuda_kernels[c->cuda_kernel_count] = *kernel;
+  c->cuda_chosen[c->cuda_kernel_count] = 0;
   c->cuda_keys[c->cuda_kernel_count++] = key;
   return TSR_OK;
 }
 
+// Ascending by token range, which those of several targets may share, then by
+// index.
+static bool comes_before(const tsr_compile *c, uint32_t a, uint32_t b) {
+  const tsr_kernel_spec *x = &c->cuda_kernels[a].spec;
+  const tsr_kernel_spec *y = &c->cuda_kernels[b].spec;
+  if (x->token_first != y->token_first) return x->token_first < y->token_first;
+  if (x->token_last != y->token_last) return x->token_last < y->token_last;
+  return a < b;
+}
+
+// Puts |index| in its place unless it is there.
+static void insert(const tsr_compile *c, uint32_t index, uint32_t *indices,
+                   uint32_t *io_count) {
+  uint32_t at = *io_count;
+  for (uint32_t i = 0; i < *io_count; ++i) {
+    if (indices[i] == index) return;
+  }
+  for (; at != 0 && comes_before(c, index, indices[at - 1]); --at) {
+    indices[at] = indices[at - 1];
+  }
+  indices[at] = index;
+  ++*io_count;
+}
+
 static tsr_status choose(tsr_compile *c, const tsr_kernel_spec *spec,
-                         uint32_t out_indices[TSR_KERNEL_LIMIT],
-                         uint32_t *out_count, tsr_error *error) {
+                         uint32_t *out_indices, uint32_t *out_count,
+                         tsr_error *error) {
   tsr_cuda_kernel kernels[TSR_KERNEL_LIMIT];
   tsr_status status = TSR_OK;
-  uint32_t count = tsr_cuda_plan(spec, kernels);
-  for (uint32_t i = 0; status == TSR_OK && i < count; ++i) {
-    status = intern(c, &kernels[i], &out_indices[i], error);
+  *out_count = 0;
+  for (uint32_t t = 0; t < c->cuda_target_count; ++t) {
+    uint32_t count = tsr_cuda_plan(spec, c->cuda_targets[t], kernels);
+    for (uint32_t i = 0; status == TSR_OK && i < count; ++i) {
+      uint32_t index = 0;
+      status = intern(c, &kernels[i], &index, error);
+      if (status != TSR_OK) break;
+      c->cuda_chosen[index] |= 1u << t;
+      insert(c, index, out_indices, out_count);
+    }
   }
-  *out_count = count;
   return status;
+}
+
+uint32_t tsr_compile_cuda_held(const tsr_compile *c, uint32_t target,
+                               uint32_t *out_kernels) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < c->cuda_kernel_count; ++i) {
+    if (tsr_compile_cuda_has(c, i, target)) out_kernels[count++] = i;
+  }
+  return count;
 }
 
 // ---- Compiling -------------------------------------------------------------
 
+// Jobs are the chosen ones of all objects.
 static tsr_status begin(tsr_compile *c, uint64_t *out_objects,
                         tsr_error *error) {
-  *out_objects = (uint64_t)c->cuda_kernel_count * c->cuda_target_count;
-  c->cuda_objects = tsr_calloc((size_t)*out_objects, sizeof(*c->cuda_objects));
-  return c->cuda_objects == NULL ? tsr_error_out_of_memory(error) : TSR_OK;
+  size_t limit = (size_t)c->cuda_kernel_count * c->cuda_target_count;
+  c->cuda_objects = tsr_calloc(limit, sizeof(*c->cuda_objects));
+  c->cuda_jobs = tsr_calloc(limit, sizeof(*c->cuda_jobs));
+  if (c->cuda_objects == NULL || c->cuda_jobs == NULL) {
+    return tsr_error_out_of_memory(error);
+  }
+  c->cuda_job_count = 0;
+  for (uint32_t i = 0; i < limit; ++i) {
+    if (tsr_compile_cuda_has(c, i / c->cuda_target_count,
+                             i % c->cuda_target_count)) {
+      c->cuda_jobs[c->cuda_job_count++] = i;
+    }
+  }
+  *out_objects = c->cuda_job_count;
+  return TSR_OK;
 }
 
-static void label(const tsr_compile *c, uint64_t object,
+static void label(const tsr_compile *c, uint64_t job,
                   char out[TSR_KERNEL_LABEL_LIMIT]) {
+  uint32_t object = c->cuda_jobs[job];
   (void)snprintf(out, TSR_KERNEL_LABEL_LIMIT, "%s for %s",
                  c->cuda_kernels[object / c->cuda_target_count].name,
                  c->cuda_targets[object % c->cuda_target_count]->name);
 }
 
 // The cache holds the text of the module, which ends with a NUL in memory only.
-static tsr_status make(const tsr_compile *c, uint64_t object,
-                       tsr_error *error) {
+static tsr_status make(const tsr_compile *c, uint64_t job, tsr_error *error) {
+  uint32_t object = c->cuda_jobs[job];
   const tsr_cuda_kernel *kernel =
       &c->cuda_kernels[object / c->cuda_target_count];
   const tsr_cuda_target *target =

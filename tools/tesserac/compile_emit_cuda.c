@@ -51,10 +51,9 @@ static tsr_status save_temps(const tsr_compile *c, uint32_t kernel,
 
 static tsr_status emit_kernels(const tsr_compile *c, tsr_error *error) {
   tsr_status status = TSR_OK;
-  uint64_t count = (uint64_t)c->cuda_kernel_count * c->cuda_target_count;
-  for (uint64_t i = 0; status == TSR_OK && i < count; ++i) {
-    uint32_t kernel = (uint32_t)(i / c->cuda_target_count);
-    uint32_t target = (uint32_t)(i % c->cuda_target_count);
+  for (uint32_t i = 0; status == TSR_OK && i < c->cuda_job_count; ++i) {
+    uint32_t kernel = c->cuda_jobs[i] / c->cuda_target_count;
+    uint32_t target = c->cuda_jobs[i] % c->cuda_target_count;
     if ((c->emit & TSR_EMISSION_LL) != 0) {
       status = emit_ll(c, kernel, target, error);
     }
@@ -142,6 +141,7 @@ static void write_comment(const tsr_compile *c, uint32_t index, uint32_t target,
       (unsigned long long)cuda->steps);
   tsr_buffer_append_string(out, "\nkernels\n");
   for (uint32_t i = 0; i < chosen->count; ++i) {
+    if (!tsr_compile_cuda_has(c, chosen->kernels[i], target)) continue;
     put_kernel(out, &c->cuda_kernels[chosen->kernels[i]]);
   }
   const tsr_cuda_share *share =
@@ -162,15 +162,18 @@ static tsr_status make_module(const tsr_compile *c, uint32_t index,
   tsr_object *texts = tsr_calloc(chosen->count, sizeof(*texts));
   tsr_status status = texts == NULL ? tsr_error_out_of_memory(error)
                                     : tsr_buffer_status(&comment, error);
+  uint32_t count = 0;
   for (uint32_t i = 0; status == TSR_OK && i < chosen->count; ++i) {
     uint32_t kernel = chosen->kernels[i];
+    if (!tsr_compile_cuda_has(c, kernel, target)) continue;
     const tsr_buffer *ptx =
         &tsr_compile_cuda_object(c, kernel, target)->emitted.ptx;
-    texts[i] = (tsr_object){c->cuda_kernels[kernel].name, ptx->data, ptx->size};
+    texts[count++] =
+        (tsr_object){c->cuda_kernels[kernel].name, ptx->data, ptx->size};
   }
   if (status == TSR_OK) {
-    status = tsr_cuda_join(c->cuda_targets[target], comment.data, texts,
-                           chosen->count, out, error);
+    status = tsr_cuda_join(c->cuda_targets[target], comment.data, texts, count,
+                           out, error);
   }
   tsr_free(texts);
   tsr_buffer_fini(&comment);

@@ -28,7 +28,7 @@ static void ask_range(const tsr_compile *c, uint32_t layer,
   tsr_cuda_kernel kernels[TSR_KERNEL_LIMIT];
   spec.token_first = range->first;
   spec.token_last = range->last;
-  uint32_t count = tsr_cuda_plan(&spec, kernels);
+  uint32_t count = tsr_cuda_plan(&spec, target, kernels);
   for (uint32_t i = 0; i < count; ++i) {
     const tsr_kernel_spec *own = &kernels[i].spec;
     question q = {.layer = c->plan->layers[layer].name,

@@ -55,8 +55,8 @@ static tsr_status intern(tsr_compile *c, const tsr_kernel *kernel,
 }
 
 static tsr_status choose(tsr_compile *c, const tsr_kernel_spec *spec,
-                         uint32_t out_indices[TSR_KERNEL_LIMIT],
-                         uint32_t *out_count, tsr_error *error) {
+                         uint32_t *out_indices, uint32_t *out_count,
+                         tsr_error *error) {
   tsr_kernel kernels[TSR_KERNEL_LIMIT];
   tsr_status status = TSR_OK;
   uint32_t count = tsr_codegen_plan(spec, kernels);

@@ -69,16 +69,16 @@ static tsr_status describe_host(image_writer *w, uint32_t *io_count,
 
 // ---- CUDA ------------------------------------------------------------------
 
-// NULL when out of memory.
-static const tsr_bundle_resources *describe_resources(const tsr_compile *c,
-                                                      uint32_t target) {
+// Of the kernels that |image| holds. NULL when out of memory.
+static const tsr_bundle_resources *describe_resources(
+    const tsr_compile *c, uint32_t target, const tsr_bundle_image *image) {
   tsr_arena *arena = tsr_compilation_arena(c->compilation);
   tsr_bundle_resources *rows =
-      tsr_arena_alloc_array(arena, c->cuda_kernel_count, sizeof(*rows));
-  for (uint32_t i = 0; rows != NULL && i < c->cuda_kernel_count; ++i) {
+      tsr_arena_alloc_array(arena, image->kernel_count, sizeof(*rows));
+  for (uint32_t i = 0; rows != NULL && i < image->kernel_count; ++i) {
     const tsr_cuda_resources *from =
-        &tsr_compile_cuda_object(c, i, target)->resources;
-    rows[i] = (tsr_bundle_resources){.kernel = i,
+        &tsr_compile_cuda_object(c, image->kernels[i], target)->resources;
+    rows[i] = (tsr_bundle_resources){.kernel = image->kernels[i],
                                      .registers = from->registers,
                                      .spill_stores = from->spill_stores,
                                      .spill_loads = from->spill_loads,
@@ -88,6 +88,17 @@ static const tsr_bundle_resources *describe_resources(const tsr_compile *c,
                                      .limiter = from->limiter};
   }
   return rows;
+}
+
+static bool describe_held(const tsr_compile *c, uint32_t target,
+                          tsr_bundle_image *image) {
+  uint32_t *kernels =
+      tsr_arena_alloc_array(tsr_compilation_arena(c->compilation),
+                            c->cuda_kernel_count, sizeof(*kernels));
+  if (kernels == NULL) return false;
+  image->kernel_count = tsr_compile_cuda_held(c, target, kernels);
+  image->kernels = kernels;
+  return true;
 }
 
 static tsr_status describe_module(image_writer *w, uint32_t index,
@@ -110,11 +121,13 @@ static tsr_status describe_module(image_writer *w, uint32_t index,
       .ptxas = is_cubin ? tsr_buffer_text(&c->ptxas_version) : "",
       .file.path =
           tsr_arena_printf(arena, "kernels/cuda-%s.%s", target->name, format)};
-  if (image->file.path == NULL) return tsr_error_out_of_memory(error);
+  if (image->file.path == NULL || !describe_held(c, index, image)) {
+    return tsr_error_out_of_memory(error);
+  }
   if (is_cubin) {
-    image->resources = describe_resources(c, index);
+    image->resources = describe_resources(c, index, image);
     if (image->resources == NULL) return tsr_error_out_of_memory(error);
-    image->resource_count = c->cuda_kernel_count;
+    image->resource_count = image->kernel_count;
   }
   w->contents[(*io_count)++] =
       is_cubin ? &c->cuda_modules[index].cubin : &c->cuda_modules[index].ptx;

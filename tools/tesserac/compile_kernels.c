@@ -35,7 +35,8 @@ static tsr_status choose_for_layer(tsr_compile *c, tsr_bundle_layer *layer,
   if (family->target_count(c) == 0) return TSR_OK;
   const tsr_plan_layer *plan = layer->plan;
   tsr_arena *arena = tsr_compilation_arena(c->compilation);
-  size_t limit = (size_t)plan->token_count * TSR_KERNEL_LIMIT;
+  size_t limit =
+      (size_t)plan->token_count * TSR_KERNEL_LIMIT * family->target_count(c);
   uint32_t *indices = tsr_arena_alloc_array(arena, limit, sizeof(*indices));
   if (indices == NULL) return tsr_error_out_of_memory(error);
   tsr_bundle_choice *chosen = &layer->chosen[family->family];

@@ -12,10 +12,11 @@ typedef struct tsr_kernel_family {
   tsr_target_family family;
   // Targets of the family that this compile is for; 0: nothing to do.
   uint32_t (*target_count)(const tsr_compile *c);
-  // Plans the kernels for |spec| and finds or puts each in the table.
+  // Plans the kernels for |spec| and finds or puts each in the table: those of
+  // all targets, ascending by token range. At most TSR_KERNEL_LIMIT a target.
   tsr_status (*choose)(tsr_compile *c, const tsr_kernel_spec *spec,
-                       uint32_t out_indices[TSR_KERNEL_LIMIT],
-                       uint32_t *out_count, tsr_error *error);
+                       uint32_t *out_indices, uint32_t *out_count,
+                       tsr_error *error);
   // Makes room for the reports of all objects; their number.
   tsr_status (*begin)(tsr_compile *c, uint64_t *out_objects, tsr_error *error);
   // "tsr_gemv_... for x86-64-v3".

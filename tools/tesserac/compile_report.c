@@ -57,12 +57,12 @@ static void why_host(const tsr_compile *c) {
 }
 
 static void why_cuda(const tsr_compile *c) {
-  for (uint32_t kernel = 0; kernel < c->cuda_kernel_count; ++kernel) {
-    for (uint32_t i = 0; i < c->cuda_target_count; ++i) {
-      tsr_cli_note(c->cli, "kernel %s for %s: %s", c->cuda_kernels[kernel].name,
-                   c->cuda_targets[i]->name,
-                   cache_reason(tsr_compile_cuda_object(c, kernel, i)->cache));
-    }
+  for (uint32_t i = 0; i < c->cuda_job_count; ++i) {
+    uint32_t object = c->cuda_jobs[i];
+    tsr_cli_note(c->cli, "kernel %s for %s: %s",
+                 c->cuda_kernels[object / c->cuda_target_count].name,
+                 c->cuda_targets[object % c->cuda_target_count]->name,
+                 cache_reason(c->cuda_objects[object].cache));
   }
   for (uint32_t i = 0; c->cuda_modules != NULL && i < c->cuda_target_count;
        ++i) {
@@ -110,11 +110,10 @@ static void summarize_cuda_layers(const tsr_compile *c) {
 
 static void summarize_kernels(const tsr_compile *c, uint32_t kernels,
                               uint32_t targets, const char *noun,
-                              uint32_t cached) {
+                              uint32_t objects, uint32_t cached) {
   tsr_cli_note(c->cli, "%s for %s (%u compiled, %u cached)",
                tsr_format_plural(kernels, "kernel").text,
-               tsr_format_plural(targets, noun).text,
-               kernels * targets - cached, cached);
+               tsr_format_plural(targets, noun).text, objects - cached, cached);
 }
 
 static void summarize_objects(const tsr_compile *c) {
@@ -123,16 +122,16 @@ static void summarize_objects(const tsr_compile *c) {
     cached += c->objects[i].cache == TSR_CACHE_HIT;
   }
   if (c->objects != NULL) {
-    summarize_kernels(c, c->kernel_count, c->variant_count, "variant", cached);
+    summarize_kernels(c, c->kernel_count, c->variant_count, "variant", count,
+                      cached);
   }
   cached = 0;
-  count = c->cuda_kernel_count * c->cuda_target_count;
-  for (uint32_t i = 0; c->cuda_objects != NULL && i < count; ++i) {
-    cached += c->cuda_objects[i].cache == TSR_CACHE_HIT;
+  for (uint32_t i = 0; i < c->cuda_job_count; ++i) {
+    cached += c->cuda_objects[c->cuda_jobs[i]].cache == TSR_CACHE_HIT;
   }
   if (c->cuda_objects != NULL) {
     summarize_kernels(c, c->cuda_kernel_count, c->cuda_target_count,
-                      "CUDA target", cached);
+                      "CUDA target", c->cuda_job_count, cached);
   }
 }
 

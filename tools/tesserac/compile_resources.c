@@ -59,6 +59,7 @@ static tsr_status write_text(const tsr_compile *c, tsr_buffer *out,
                       c->cuda_targets[t]->name);
     tsr_table *table = tsr_table_create(headers);
     for (uint32_t k = 0; k < c->cuda_kernel_count; ++k) {
+      if (!tsr_compile_cuda_has(c, k, t)) continue;
       if (resources_of(c, k, t)->is_known) {
         known_cells(c, k, t, table);
       } else {
@@ -119,8 +120,11 @@ static void write_json(const tsr_compile *c, tsr_buffer *out) {
   for (uint32_t t = 0; t < c->cuda_target_count; ++t) {
     tsr_buffer_printf(out, "%s\n  {\"target\": \"%s\", \"kernels\": [",
                       t == 0 ? "" : ",", c->cuda_targets[t]->name);
+    bool is_first = true;
     for (uint32_t k = 0; k < c->cuda_kernel_count; ++k) {
-      if (k != 0) tsr_buffer_append_char(out, ',');
+      if (!tsr_compile_cuda_has(c, k, t)) continue;
+      if (!is_first) tsr_buffer_append_char(out, ',');
+      is_first = false;
       json_kernel(c, k, t, out);
     }
     tsr_buffer_append_string(out, "]}");
@@ -196,6 +200,7 @@ static tsr_status check_kernels(const tsr_compile *c, tsr_error *error) {
   for (uint32_t t = 0; t < c->cuda_target_count; ++t) {
     for (uint32_t k = 0; k < c->cuda_kernel_count; ++k) {
       char text[200] = "";
+      if (!tsr_compile_cuda_has(c, k, t)) continue;
       check_spill(c, k, t, text, sizeof(text));
       if (text[0] == '\0') check_occupancy(c, k, t, text, sizeof(text));
       if (text[0] == '\0' || count++ != 0) continue;

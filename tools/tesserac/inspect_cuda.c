@@ -170,17 +170,49 @@ static void resources(const tsr_inspection *inspection, const json_t *image,
   tsr_inspection_render(inspection, table, out);
 }
 
+static bool holds(const json_t *image, size_t kernel) {
+  const json_t *list = json_object_get(image, "kernels");
+  for (size_t i = 0; i < json_array_size(list); ++i) {
+    if (json_integer_value(json_array_get(list, i)) == (json_int_t)kernel) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// "all", or the targets whose PTX, which each has, holds it: "sm_80, sm_90".
+static void put_targets(const tsr_inspection *inspection, size_t kernel,
+                        tsr_table *table) {
+  const json_t *images = json_object_get(inspection->manifest, "images");
+  tsr_buffer names = {0};
+  bool all = true;
+  for (size_t i = 0; i < json_array_size(images); ++i) {
+    const json_t *image = json_array_get(images, i);
+    const char *format = json_string_value(json_object_get(image, "format"));
+    if (format == NULL || strcmp(format, "ptx") != 0) continue;
+    if (!holds(image, kernel)) {
+      all = false;
+      continue;
+    }
+    if (names.size != 0) tsr_buffer_append_string(&names, ", ");
+    tsr_buffer_append_string(&names, tsr_json_string(image, "variant"));
+  }
+  tsr_table_cell(table, "%s", all ? "all" : tsr_buffer_text(&names));
+  tsr_buffer_fini(&names);
+}
+
 void tsr_inspection_cuda_kernels(const tsr_inspection *inspection,
                                  tsr_buffer *out) {
   static const char *const headers[] = {
-      "<CUDA kernel",   "<strategy", ">tokens", ">threads",
-      ">shared memory", ">layers",   NULL};
+      "<CUDA kernel",   "<strategy", ">tokens",  ">threads",
+      ">shared memory", ">layers",   "<targets", NULL};
   if (!has_cuda(inspection)) return;
   const json_t *list = json_object_get(inspection->manifest, "cuda_kernels");
   tsr_table *table = tsr_table_create(headers);
   for (size_t i = 0; i < json_array_size(list); ++i) {
     kernel_cells(json_array_get(list, i), table);
     tsr_table_cell(table, "%u", tsr_inspection_users(inspection, "cuda", i));
+    put_targets(inspection, i, table);
   }
   if (out->size != 0) tsr_buffer_append_char(out, '\n');
   tsr_inspection_render(inspection, table, out);
@@ -197,15 +229,16 @@ void tsr_inspection_cuda_kernels(const tsr_inspection *inspection,
 
 static void launches(const tsr_inspection *inspection, const json_t *cuda,
                      tsr_buffer *out) {
-  static const char *const headers[] = {"<CUDA kernel",   "<strategy",
-                                        ">tokens",        ">threads",
-                                        ">shared memory", NULL};
+  static const char *const headers[] = {
+      "<CUDA kernel",   "<strategy", ">tokens", ">threads",
+      ">shared memory", "<targets",  NULL};
   const json_t *all = json_object_get(inspection->manifest, "cuda_kernels");
   const json_t *list = json_object_get(cuda, "kernels");
   tsr_table *table = tsr_table_create(headers);
   for (size_t i = 0; i < json_array_size(list); ++i) {
     json_int_t index = json_integer_value(json_array_get(list, i));
     kernel_cells(index < 0 ? NULL : json_array_get(all, (size_t)index), table);
+    put_targets(inspection, (size_t)index, table);
   }
   tsr_inspection_render(inspection, table, out);
 }

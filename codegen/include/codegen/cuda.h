@@ -65,8 +65,10 @@ typedef struct tsr_cuda_kernel {
 } tsr_cuda_kernel;
 
 // As tsr_codegen_plan: kernels whose ranges partition |spec|'s token range (its
-// end may be open). The same for all targets. No LLVM work.
+// end may be open). Targets may differ in their kernels, those of equal names
+// are equal. No LLVM work.
 uint32_t tsr_cuda_plan(const tsr_kernel_spec *spec,
+                       const tsr_cuda_target *target,
                        tsr_cuda_kernel out_kernels[TSR_KERNEL_LIMIT]);
 
 typedef struct tsr_cuda_emitted {
@@ -146,7 +148,7 @@ typedef struct tsr_cuda_candidate {
   const char *strategy;
   bool is_applicable;
   const char *reason;      // why not; NULL otherwise
-  bool is_chosen;          // by tsr_cuda_plan for this token count
+  bool is_chosen;          // by tsr_cuda_plan for target and token count
   tsr_cuda_kernel kernel;  // if applicable
   uint64_t bytes;          // that the launch moves: weights, X, Y, partials
   uint64_t flops;          // 2 * useful multiplications

@@ -185,8 +185,10 @@ typedef struct tsr_bundle_image {
   int rank;
   uint32_t abi;
   // CUDA alone.
-  const char *format;  // "ptx", "cubin"
-  const char *ptxas;   // version of the assembler; "" for PTX
+  const char *format;       // "ptx", "cubin"
+  const char *ptxas;        // version of the assembler; "" for PTX
+  const uint32_t *kernels;  // that it holds, into tsr_bundle.cuda_kernels
+  uint32_t kernel_count;
   const tsr_bundle_resources *resources;
   uint32_t resource_count;
   tsr_bundle_file file;

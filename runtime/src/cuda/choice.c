@@ -8,10 +8,11 @@
 static const double near_equal = 15.0 / 16.0;
 
 static const tsr_bundle_cuda_kernel *pick_kernel(const tessera_layer *layer,
+                                                 const tsr_cuda_tables *tables,
                                                  uint32_t token_count,
                                                  uint32_t *out_index) {
-  for (uint32_t i = 0; i < layer->cuda.kernel_count; ++i) {
-    uint32_t index = layer->cuda.kernels[i];
+  for (uint32_t i = 0; i < tables->kernel_count; ++i) {
+    uint32_t index = tables->kernels[i];
     const tsr_bundle_cuda_kernel *kernel = &layer->bundle->cuda_kernels[index];
     if (token_count < kernel->token_first) return NULL;
     if (token_count > kernel->token_last) continue;
@@ -76,19 +77,19 @@ static const tsr_nvidia_cut *pick_decode(const tsr_cuda_tables *tables) {
 }
 
 static tessera_status fail_tokens(const tessera_layer *layer,
+                                  const tsr_cuda_tables *tables,
                                   uint32_t token_count, tessera_error *error) {
-  const tsr_cuda_layer *cuda = &layer->cuda;
   tsr_token_range ranges[TSR_KERNELS_PER_LAYER];
   if (!layer->has_cuda) {
     return tsr_fail(error, TESSERA_UNSUPPORTED,
                     "it was not compiled for a CUDA target");
   }
-  for (uint32_t i = 0; i < cuda->kernel_count; ++i) {
+  for (uint32_t i = 0; i < tables->kernel_count; ++i) {
     const tsr_bundle_cuda_kernel *kernel =
-        &layer->bundle->cuda_kernels[cuda->kernels[i]];
+        &layer->bundle->cuda_kernels[tables->kernels[i]];
     ranges[i] = (tsr_token_range){kernel->token_first, kernel->token_last};
   }
-  return tsr_fail_tokens(token_count, ranges, cuda->kernel_count, error);
+  return tsr_fail_tokens(token_count, ranges, tables->kernel_count, error);
 }
 
 tessera_status tsr_cuda_choose(const tsr_cuda_device *device,
@@ -99,8 +100,8 @@ tessera_status tsr_cuda_choose(const tsr_cuda_device *device,
                                tessera_error *error) {
   *out_choice = (tsr_cuda_choice){0};
   const tsr_bundle_cuda_kernel *kernel =
-      pick_kernel(layer, token_count, &out_choice->kernel_index);
-  if (kernel == NULL) return fail_tokens(layer, token_count, error);
+      pick_kernel(layer, tables, token_count, &out_choice->kernel_index);
+  if (kernel == NULL) return fail_tokens(layer, tables, token_count, error);
   uint32_t tiles = count_tiles(kernel, token_count);
   out_choice->kernel = kernel;
   out_choice->token_tiles = tiles;
@@ -133,9 +134,9 @@ bool tsr_cuda_largest_workspace(const tsr_cuda_device *device,
                                 const tsr_cuda_tables *tables,
                                 uint32_t token_count, uint64_t *out_size) {
   *out_size = 0;
-  for (uint32_t i = 0; i < layer->cuda.kernel_count; ++i) {
+  for (uint32_t i = 0; i < tables->kernel_count; ++i) {
     const tsr_bundle_cuda_kernel *kernel =
-        &layer->bundle->cuda_kernels[layer->cuda.kernels[i]];
+        &layer->bundle->cuda_kernels[tables->kernels[i]];
     if (kernel->token_first > token_count) continue;
     uint32_t last =
         kernel->token_last < token_count ? kernel->token_last : token_count;

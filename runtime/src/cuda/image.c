@@ -149,8 +149,10 @@ static tessera_status fail_none(const tsr_cuda_device *device,
 
 tessera_status tsr_cuda_image_load(const tsr_cuda_device *device,
                                    const tessera_bundle *bundle,
-                                   CUmodule *out_module, char *out_variant,
-                                   size_t variant_size, tessera_error *error) {
+                                   CUmodule *out_module,
+                                   const tsr_image **out_image,
+                                   char *out_variant, size_t variant_size,
+                                   tessera_error *error) {
   char refusals[REFUSALS] = "";
   char log[LOG_SIZE];
   CUresult result = CUDA_SUCCESS;
@@ -163,6 +165,7 @@ tessera_status tsr_cuda_image_load(const tsr_cuda_device *device,
         load(device, image, log, out_module, &result, error);
     if (status != TESSERA_OK) return status;
     if (result == CUDA_SUCCESS) {
+      *out_image = image;
       (void)snprintf(out_variant, variant_size, "%.32s %s", image->variant,
                      format_name(image));
       return TESSERA_OK;

@@ -81,6 +81,10 @@ uint64_t tsr_cuda_place(const tessera_bundle *bundle, uint32_t multiprocessors,
   for (uint32_t i = 0; i < bundle->layer_count; ++i) {
     const tessera_layer *layer = &bundle->layers[i];
     tsr_cuda_tables here = {0};
+    if (tables != NULL) {
+      here.kernels = tables[i].kernels;
+      here.kernel_count = tables[i].kernel_count;
+    }
     if (layer->has_cuda) {
       part parts[PARTS];
       CUdeviceptr *const to[PARTS] = {&here.stream, &here.steps, &here.workers,

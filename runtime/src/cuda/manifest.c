@@ -29,10 +29,36 @@ static const char *format_word(uint32_t index) {
   return words[index];
 }
 
-void tsr_manifest_cuda_format(tsr_reader *r, const tsr_json *node,
-                              tsr_image *image) {
+void tsr_manifest_cuda_image(tsr_reader *r, const tsr_json *node,
+                             tsr_image *image) {
   static const tsr_image_format formats[] = {TSR_IMAGE_PTX, TSR_IMAGE_CUBIN};
   image->format = formats[tsr_read_word(r, node, "format", format_word, 2)];
+  const uint32_t *list = NULL;
+  uint32_t count = tsr_manifest_kernels(r, node, TSR_KERNEL_COUNT_LIMIT,
+                                        r->bundle->cuda_kernel_count, &list);
+  if (count == 0 || list == NULL) return;
+  for (uint32_t i = 1; i < count; ++i) {
+    if (list[i] > list[i - 1]) continue;
+    tsr_reader_fail_key(r, node, "kernels", "%u after %u: they do not ascend",
+                        list[i], list[i - 1]);
+    return;
+  }
+  image->kernels = list;
+  image->kernel_count = count;
+}
+
+bool tsr_image_holds(const tsr_image *image, uint32_t index) {
+  uint32_t low = 0, high = image->kernel_count;
+  while (low < high) {
+    uint32_t middle = low + (high - low) / 2;
+    if (image->kernels[middle] == index) return true;
+    if (image->kernels[middle] < index) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return false;
 }
 
 static uint64_t number(const uint8_t *at, unsigned size) {
@@ -161,21 +187,73 @@ void tsr_manifest_cuda_kernels(tsr_reader *r, tessera_bundle *bundle,
 
 // ---- Layers -----------------------------------------------------------------
 
+// The order of a layer's list.
+static bool comes_before(const tsr_bundle_cuda_kernel *all, uint32_t a,
+                         uint32_t b) {
+  const tsr_bundle_cuda_kernel *x = &all[a], *y = &all[b];
+  if (x->token_first != y->token_first) return x->token_first < y->token_first;
+  if (x->token_last != y->token_last) return x->token_last < y->token_last;
+  return a < b;
+}
+
+// What |image| holds of a layer's kernels is a list of disjoint ranges, with
+// the ends that all images have: what a layer takes does not depend on the
+// device.
+static void check_held(tsr_reader *r, const tsr_json *object,
+                       const tessera_layer *layer, const tsr_image *image) {
+  const tsr_bundle_cuda_kernel *all = r->bundle->cuda_kernels;
+  const tsr_bundle_cuda_kernel *last = NULL;
+  uint32_t count = 0, token_first = 0;
+  for (uint32_t i = 0; i < layer->cuda.kernel_count; ++i) {
+    uint32_t index = layer->cuda.kernels[i];
+    if (!tsr_image_holds(image, index)) continue;
+    if (last == NULL) {
+      token_first = all[index].token_first;
+    } else {
+      tsr_manifest_ascend(r, object, i, last->token_last,
+                          all[index].token_first);
+    }
+    last = &all[index];
+    ++count;
+  }
+  if (r->status != TESSERA_OK) return;
+  if (count == 0 || count > TSR_KERNELS_PER_LAYER) {
+    tsr_reader_fail_key(r, object, "kernels",
+                        "image '%.32s' holds %u of them, expected 1 to %d",
+                        image->variant, count, TSR_KERNELS_PER_LAYER);
+  } else if (token_first != layer->info.token_first ||
+             last->token_last != layer->info.token_last) {
+    tsr_reader_fail_key(
+        r, object, "kernels",
+        "image '%.32s' serves %u to %u tokens, all together %u to %u",
+        image->variant, token_first, last->token_last, layer->info.token_first,
+        layer->info.token_last);
+  }
+}
+
 static void read_kernel_list(tsr_reader *r, const tsr_json *object,
                              tessera_layer *layer) {
   const tsr_bundle_cuda_kernel *all = r->bundle->cuda_kernels;
   const uint32_t *list = NULL;
-  uint32_t count =
-      tsr_manifest_kernels(r, object, r->bundle->cuda_kernel_count, &list);
+  uint32_t count = tsr_manifest_kernels(r, object, TSR_KERNELS_ALL_IMAGES,
+                                        r->bundle->cuda_kernel_count, &list);
   if (count == 0 || list == NULL) return;
-  for (uint32_t i = 1; i < count; ++i) {
-    tsr_manifest_ascend(r, object, i, all[list[i - 1]].token_last,
-                        all[list[i]].token_first);
-  }
   layer->cuda.kernels = list;
   layer->cuda.kernel_count = count;
   layer->info.token_first = all[list[0]].token_first;
-  layer->info.token_last = all[list[count - 1]].token_last;
+  layer->info.token_last = all[list[0]].token_last;
+  for (uint32_t i = 1; i < count; ++i) {
+    bool ascends = comes_before(all, list[i - 1], list[i]);
+    tsr_manifest_ascend(r, object, i, 1, ascends ? 2 : 1);
+    if (all[list[i]].token_last > layer->info.token_last) {
+      layer->info.token_last = all[list[i]].token_last;
+    }
+  }
+  for (uint32_t i = 0; i < r->bundle->image_count; ++i) {
+    const tsr_image *image = &r->bundle->images[i];
+    if (r->status != TESSERA_OK) return;
+    if (image->kernels != NULL) check_held(r, object, layer, image);
+  }
 }
 
 void tsr_manifest_cuda_layer(tsr_reader *r, const tsr_json *node,

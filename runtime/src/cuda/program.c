@@ -33,7 +33,10 @@ static void destroy(tessera_program *base) {
     if (has_module) (void)driver->cuModuleUnload(program->module);
     tsr_cuda_leave(device);
   }
-  if (!program->is_copy) tsr_free(program->functions);
+  if (!program->is_copy) {
+    tsr_free(program->functions);
+    tsr_free(program->kernels);
+  }
   tsr_free(program->layers);
   tsr_free(program);
 }
@@ -98,15 +101,39 @@ static tessera_status find_function(tsr_cuda_program *program, uint32_t index,
   return status;
 }
 
+// Leaves each layer with those of its kernels that |image| holds.
+static tessera_status take_kernels(tsr_cuda_program *program,
+                                   const tsr_image *image,
+                                   tessera_error *error) {
+  const tessera_bundle *bundle = program->base.bundle;
+  size_t count = 0;
+  for (uint32_t i = 0; i < bundle->layer_count; ++i) {
+    count += bundle->layers[i].cuda.kernel_count;
+  }
+  program->kernels = tsr_calloc(count, sizeof(*program->kernels));
+  if (program->kernels == NULL) return tsr_fail_out_of_memory(error);
+  uint32_t *next = program->kernels;
+  for (uint32_t i = 0; i < bundle->layer_count; ++i) {
+    const tsr_cuda_layer *cuda = &bundle->layers[i].cuda;
+    tsr_cuda_tables *tables = &program->layers[i];
+    tables->kernels = next;
+    for (uint32_t k = 0; k < cuda->kernel_count; ++k) {
+      if (tsr_image_holds(image, cuda->kernels[k])) *next++ = cuda->kernels[k];
+    }
+    tables->kernel_count = (uint32_t)(next - tables->kernels);
+  }
+  return TESSERA_OK;
+}
+
 static tessera_status find_functions(tsr_cuda_program *program,
                                      tessera_error *error) {
   const tessera_bundle *bundle = program->base.bundle;
   tessera_status status = TESSERA_OK;
   for (uint32_t i = 0; i < bundle->layer_count; ++i) {
-    const tsr_cuda_layer *cuda = &bundle->layers[i].cuda;
-    for (uint32_t k = 0; k < cuda->kernel_count; ++k) {
+    const tsr_cuda_tables *tables = &program->layers[i];
+    for (uint32_t k = 0; k < tables->kernel_count; ++k) {
       if (status != TESSERA_OK) return status;
-      status = find_function(program, cuda->kernels[k], error);
+      status = find_function(program, tables->kernels[k], error);
     }
   }
   return status;
@@ -143,10 +170,12 @@ static tessera_status build(tsr_cuda_program *program,
                             tessera_error *error) {
   const tessera_bundle *bundle = program->base.bundle;
   const tsr_cuda_device *device = device_of(&program->base);
+  const tsr_image *image = NULL;
   uint64_t size = tsr_cuda_place(bundle, device->multiprocessors, 0, NULL);
   tessera_status status =
-      tsr_cuda_image_load(device, bundle, &program->module, program->variant,
-                          sizeof(program->variant), error);
+      tsr_cuda_image_load(device, bundle, &program->module, &image,
+                          program->variant, sizeof(program->variant), error);
+  if (status == TESSERA_OK) status = take_kernels(program, image, error);
   if (status == TESSERA_OK) status = find_functions(program, error);
   if (status == TESSERA_OK) {
     status = take_memory(program, size, options, error);

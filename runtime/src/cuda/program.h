@@ -12,16 +12,19 @@ typedef struct tsr_cuda_tables {
   CUdeviceptr stream, steps, workers, segments, bias;
   const tsr_nvidia_cut *cuts;  // the first of the class
   uint32_t cut_count;
+  uint32_t kernel_count;
+  const uint32_t *kernels;  // of the image; ascending, disjoint token ranges
 } tsr_cuda_tables;
 
 typedef struct tsr_cuda_program {
   tessera_program base;
   CUmodule module;
   CUfunction *functions;    // per kernel of the bundle; NULL: no layer needs it
+  uint32_t *kernels;        // of all layers; owned
   tsr_cuda_tables *layers;  // per layer; owned
   CUdeviceptr memory;
   bool owns_memory;
-  bool is_copy;  // borrows module and functions
+  bool is_copy;  // borrows module, functions and kernels
   char variant[64];
 } tsr_cuda_program;
 
@@ -34,7 +37,8 @@ static inline const tsr_cuda_program *tsr_cuda_program_of(
 
 // Chooses the cuts of each layer for a device of |multiprocessors| and places
 // everything, from |memory| on: |tables| has one entry per layer of |bundle|.
-// Returns the bytes that it takes, 0 if no layer is for CUDA.
+// Leaves their kernels as they are. Returns the bytes that it takes, 0 if no
+// layer is for CUDA.
 uint64_t tsr_cuda_place(const tessera_bundle *bundle, uint32_t multiprocessors,
                         CUdeviceptr memory, tsr_cuda_tables *tables);
 // Copies everything to |memory|, placed as above, and waits for it. |stream|
@@ -52,11 +56,12 @@ extern size_t tsr_cuda_upload_buffer;
 
 // ---- cuda/image.c -----------------------------------------------------------
 
-// Loads the image that suits |device| best; writes its "sm_80 cubin".
-TESSERA_MUST_USE tessera_status
-tsr_cuda_image_load(const tsr_cuda_device *device, const tessera_bundle *bundle,
-                    CUmodule *out_module, char *out_variant,
-                    size_t variant_size, tessera_error *error);
+// Loads the image that suits |device| best and that the driver takes; writes
+// its "sm_80 cubin".
+TESSERA_MUST_USE tessera_status tsr_cuda_image_load(
+    const tsr_cuda_device *device, const tessera_bundle *bundle,
+    CUmodule *out_module, const tsr_image **out_image, char *out_variant,
+    size_t variant_size, tessera_error *error);
 
 // ---- cuda/choice.c ----------------------------------------------------------
 
