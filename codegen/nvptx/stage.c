@@ -84,6 +84,38 @@ static void place_pieces(nv_walk *w, LLVMValueRef *out_piece) {
       LLVMBuildAnd(e->builder, k->lane, cg_i32(e, pieces - 1), "x.piece");
 }
 
+static LLVMValueRef piece_source(nv_walk *w, LLVMValueRef row,
+                                 LLVMValueRef piece) {
+  nv_kernel *k = w->k;
+  cg_emit *e = &k->e;
+  LLVMValueRef token = cg_widen(e, cg_add(e, w->ring.token_first, row));
+  LLVMValueRef stride = cg_mul_constant(e, k->input_stride, 2);
+  LLVMValueRef offset = cg_add(e, cg_mul(e, token, stride),
+                               cg_widen(e, cg_mul_constant(e, piece, 16)));
+  return cg_at_value(e, k->input, offset);
+}
+
+// Where the thread's first piece comes from, column 0; if not kept, then worked
+// out from where it goes, with a shuffle as in nv_special.
+static LLVMValueRef first_source(nv_walk *w) {
+  nv_kernel *k = w->k;
+  cg_emit *e = &k->e;
+  if (w->ring.from != NULL) return w->ring.from;
+  LLVMValueRef base = LLVMBuildPtrToInt(e->builder, k->shared, e->i32, "");
+  LLVMValueRef to =
+      nv_assembly(k, e->i32, "shfl.sync.bfly.b32 $0, $1, 0, 31, 0xffffffff;",
+                  "=r,r", &w->ring.to, 1);
+  to = cg_sub(e, to, base);
+  uint32_t slice_rows =
+      k->geometry.stages * k->layout.stage_size / NV_CHUNK_BYTES;
+  LLVMValueRef row = LLVMBuildLShr(e->builder, to, cg_i32(e, 7), "");
+  row = LLVMBuildURem(e->builder, row, cg_i32(e, slice_rows), "x.row");
+  LLVMValueRef piece = LLVMBuildLShr(e->builder, to, cg_i32(e, 4), "");
+  piece = LLVMBuildXor(e->builder, piece, row, "");
+  piece = LLVMBuildAnd(e->builder, piece, cg_i32(e, 7), "x.piece");
+  return piece_source(w, row, piece);
+}
+
 static void place_copies(nv_walk *w) {
   nv_kernel *k = w->k;
   cg_emit *e = &k->e;
@@ -104,10 +136,11 @@ static void place_copies(nv_walk *w) {
   ring->to =
       nv_opaque(k, cg_add(e, slice_base(k), swizzled(k, ring->row, piece)));
   LLVMValueRef stride = cg_mul_constant(e, k->input_stride, 2);
-  LLVMValueRef token = cg_widen(e, cg_add(e, k->token_first, ring->row));
-  LLVMValueRef first = cg_add(e, cg_mul(e, token, stride),
-                              cg_widen(e, cg_mul_constant(e, piece, 16)));
-  ring->from = nv_opaque(k, cg_at_value(e, k->input, first));
+  ring->token_first = k->token_first;
+  // 64 tokens of a shape with edges leave no registers for a pointer.
+  if (!ring->is_ragged || k->geometry.warp_tokens <= 32) {
+    ring->from = nv_opaque(k, piece_source(w, ring->row, piece));
+  }
   ring->pass_bytes = cg_mul_constant(e, stride, ring->pass);
   LLVMValueRef address = LLVMBuildPtrToInt(e->builder, k->input, e->i64, "");
   ring->is_aligned =
@@ -175,8 +208,8 @@ static void copy_pieces(nv_walk *w, LLVMValueRef column, LLVMValueRef rows,
   cg_emit *e = &k->e;
   nv_ring *ring = &w->ring;
   LLVMValueRef size = cg_i32(e, 16);
-  LLVMValueRef from =
-      cg_at_value(e, ring->from, cg_widen(e, cg_mul_constant(e, column, 2)));
+  LLVMValueRef from = cg_at_value(e, first_source(w),
+                                  cg_widen(e, cg_mul_constant(e, column, 2)));
   if (ring->is_ragged) {  // no address beyond X, even if nothing is read there
     size = piece_size(w, cg_add(e, column, piece_column(w)));
     LLVMValueRef any =
@@ -231,8 +264,8 @@ static void copy_slowly(nv_walk *w, LLVMValueRef column, LLVMValueRef rows,
   cg_emit *e = &k->e;
   nv_ring *ring = &w->ring;
   LLVMValueRef size = piece_size(w, cg_add(e, column, piece_column(w)));
-  LLVMValueRef from =
-      cg_at_value(e, ring->from, cg_widen(e, cg_mul_constant(e, column, 2)));
+  LLVMValueRef from = cg_at_value(e, first_source(w),
+                                  cg_widen(e, cg_mul_constant(e, column, 2)));
   cg_loop loop;
   cg_loop_begin(e, "x.element", rows, &loop);
   LLVMValueRef pass = loop.index;

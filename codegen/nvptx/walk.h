@@ -19,22 +19,23 @@ enum {
 
 // The ring of X in shared memory, as one thread sees it.
 typedef struct nv_ring {
-  uint32_t pieces;    // of a row that are copied
-  uint32_t passes;    // pieces of 16 bytes that a thread copies per stage
-  uint32_t pass;      // rows from one to the next
-  bool swaps;         // |pass| is 4 modulo 8: the swizzle's bit 2 alternates
-  bool is_ragged;     // a k-chunk may reach beyond the last column
-  bool has_short;     // steps of 32 columns occur beside those of 64
-  LLVMValueRef row;   // i32: token of the first piece, of the block's
-  LLVMValueRef from;  // ptr: the first piece, column 0
-  LLVMValueRef pass_bytes;  // i64, of X, from one piece to the next
-  LLVMValueRef to;          // i32: the first piece in the first stage
-  LLVMValueRef rows;        // i32: how many of the pieces are tokens of X
-  LLVMValueRef is_aligned;  // i1: X allows copies of 16 bytes
-  LLVMValueRef matrix;      // i32: this lane's row for ldmatrix, first stage
-  LLVMValueRef read;        // variable: offset of the stage to multiply
-  LLVMValueRef write;       // variable: offset of the stage to fill
-  LLVMValueRef code;        // variable: the step that fills it
+  uint32_t pieces;   // of a row that are copied
+  uint32_t passes;   // pieces of 16 bytes that a thread copies per stage
+  uint32_t pass;     // rows from one to the next
+  bool swaps;        // |pass| is 4 modulo 8: the swizzle's bit 2 alternates
+  bool is_ragged;    // a k-chunk may reach beyond the last column
+  bool has_short;    // steps of 32 columns occur beside those of 64
+  LLVMValueRef row;  // i32: token of the first piece, of the block's
+  LLVMValueRef token_first;  // i32: of the block's
+  LLVMValueRef from;         // ptr: the first piece, column 0; NULL: not kept
+  LLVMValueRef pass_bytes;   // i64, of X, from one piece to the next
+  LLVMValueRef to;           // i32: the first piece in the first stage
+  LLVMValueRef rows;         // i32: how many of the pieces are tokens of X
+  LLVMValueRef is_aligned;   // i1: X allows copies of 16 bytes
+  LLVMValueRef matrix;       // i32: this lane's row for ldmatrix, first stage
+  LLVMValueRef read;         // variable: offset of the stage to multiply
+  LLVMValueRef write;        // variable: offset of the stage to fill
+  LLVMValueRef code;         // variable: the step that fills it
 } nv_ring;
 
 typedef struct nv_walk {
