@@ -125,6 +125,18 @@ def test_bench(tools):
     assert host["emulated"] is False and host["points"][0]["seconds"], host
 
 
+def test_fault(tools):
+    """A launch that is ended says which, and what the driver found."""
+    for command in ("profile", "verify"):
+        more = ["--device", "emulated"] if command == "verify" else []
+        fails(tools, 3, "up, 1 tokens", command, "gpu.bundle", "--layer", "up",
+              "--tokens", "1", "-q", *more,
+              env={"TESSERA_EMU_WATCHDOG": "100"})
+        fails(tools, 3, "watchdog", command, "gpu.bundle", "--layer", "up",
+              "--tokens", "1", "-q", *more,
+              env={"TESSERA_EMU_WATCHDOG": "100"})
+
+
 def test_real_driver(tools, plain, emulated):
     """What is measured where the driver does not say that it is emulated."""
     env = {"TESSERA_CUDA_DRIVER": plain, "PLAIN_DRIVER_OF": emulated}
@@ -244,6 +256,7 @@ def main():
         test_run(tools, tensors, masks)
         test_verify(tools)
         test_bench(tools)
+        test_fault(tools)
         test_profile(tools)
         test_real_driver(tools, *sys.argv[3:5])
         test_info(tools)

@@ -103,3 +103,14 @@ bool tsr_emulator_is_exact(void) {
   emulator.get_config(&config);
   return config.accumulate == TESSERA_EMU_ACCUMULATE_EXACT;
 }
+
+bool tsr_emulator_first_finding(char *out, size_t size) {
+  tsr_emulator emulator;
+  tessera_emu_finding finding = {.struct_size = sizeof(finding)};
+  if (!find_in_use(&emulator) || emulator.finding_count() == 0 ||
+      emulator.get_finding(0, &finding) != 0) {
+    return false;
+  }
+  (void)snprintf(out, size, "%s", finding.message);
+  return true;
+}

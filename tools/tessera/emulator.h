@@ -38,4 +38,8 @@ bool tsr_emulator_in_use(void);
 // Of that driver: true when its tensor cores round each sum once.
 bool tsr_emulator_is_exact(void);
 
+// Of that driver: the message of its first finding, cut to |size|. False when
+// there is none or the driver is another.
+bool tsr_emulator_first_finding(char *out, size_t size);
+
 #endif  // TOOLS_TESSERA_EMULATOR_H_

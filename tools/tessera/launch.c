@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "emulator.h"
 #include "reference.h"
 
 tsr_status tsr_device_buffer_init(const tsr_session *session, void *data,
@@ -173,6 +174,26 @@ tsr_status tsr_launch_poison(tsr_launch *launch, int byte, tsr_error *error) {
   return status == TSR_OK ? prepare_workspace(launch, error) : status;
 }
 
+// Which run failed, and what the emulated driver found in it: the driver's own
+// code says neither.
+static tsr_status describe_failure(const tsr_launch *launch,
+                                   tessera_status status,
+                                   const tessera_error *failure,
+                                   tsr_error *error) {
+  tessera_layer_info info = {.size = sizeof(info)};
+  char finding[256];
+  tsr_status result = tsr_session_status(status, failure, error);
+  if (tessera_layer_query(launch->layer, &info, NULL) == TESSERA_OK) {
+    tsr_error_prefix(error, "%s, %u tokens", info.name,
+                     launch->args.token_count);
+  }
+  if (status == TESSERA_DEVICE && launch->session->emulated &&
+      tsr_emulator_first_finding(finding, sizeof(finding))) {
+    tsr_error_prefix(error, "%s", finding);
+  }
+  return result;
+}
+
 tsr_status tsr_launch_run(tsr_launch *launch, tsr_error *error) {
   const tsr_session *session = launch->session;
   tessera_error failure = {0};
@@ -181,7 +202,9 @@ tsr_status tsr_launch_run(tsr_launch *launch, tsr_error *error) {
   if (status == TESSERA_OK && session->is_cuda) {
     status = tessera_device_synchronize(session->device, NULL, &failure);
   }
-  if (status != TESSERA_OK) return tsr_session_status(status, &failure, error);
+  if (status != TESSERA_OK) {
+    return describe_failure(launch, status, &failure, error);
+  }
   return tsr_device_buffer_download(&launch->output, error);
 }
 
