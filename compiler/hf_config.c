@@ -529,8 +529,9 @@ static void write_head(const config *c, tsr_buffer *out) {
   write_string(model->masks_path, out);
   tsr_buffer_append_string(out, ";\n");
   tsr_buffer_printf(out,
-                    "target host;\ntokens 1, 2..16, 17..;\ntile 128x128;\n"
+                    "%stokens 1, 2..16, 17..;\ntile 128x128;\n"
                     "type %s;\noutput %s;\n\n",
+                    model->targets == NULL ? "target host;\n" : model->targets,
                     tsr_dtype_name(c->type), tsr_dtype_name(c->output));
 }
 

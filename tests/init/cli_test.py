@@ -167,6 +167,19 @@ def test_places():
     assert read("llam/x.tess") != before
 
 
+def test_targets():
+    """--target names targets, in order, once each; the host is the default."""
+    assert "\ntarget host;\n" in read("llama.tess")
+    run("init", "--from-hf", "llama", "-o", "gpu.tess", "--target", "sm_90",
+        "--target", "host", "--target", "sm_90", "--target", "sm_80")
+    assert ("\ntarget cuda sm_90;\ntarget host;\ntarget cuda sm_80;\n"
+            "tokens" in read("gpu.tess")), read("gpu.tess")
+    run("check", "gpu.tess")
+    done = run("init", "--from-hf", "llama", "-o", "-", "--target", "cuda")
+    assert "\ntarget cuda;\ntokens" in done.stdout, done.stdout
+    run("init", "--from-hf", "llama", "-o", "-", "--target", "sm_70", code=2)
+
+
 def test_masks():
     """Masks that are there are named; others are made where it is said."""
     text = read("llama.tess")
@@ -255,6 +268,7 @@ def main():
     os.makedirs(WORK)
     test_architectures()
     test_places()
+    test_targets()
     test_masks()
     test_other_files()
     test_mistakes()

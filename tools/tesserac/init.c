@@ -265,14 +265,38 @@ static tsr_status write_out(const tsr_cli *cli, const char *output,
   return TSR_OK;
 }
 
+static const char *const target_names[] = {
+    "host",  "cuda",   "sm_80",  "sm_86",  "sm_89",
+    "sm_90", "sm_90a", "sm_100", "sm_120", NULL};
+
+// What --target asks for, as statements, in the order given, once each.
+static void write_targets(const tsr_cli *cli, tsr_buffer *out) {
+  uint32_t count = (uint32_t)tsr_cli_count(cli, "target");
+  if (count == 0) tsr_buffer_append_string(out, "target host;\n");
+  for (uint32_t i = 0; i < count; ++i) {
+    const char *name = tsr_cli_string_at(cli, "target", i);
+    bool again = false;
+    for (uint32_t k = 0; k < i && !again; ++k) {
+      again = strcmp(tsr_cli_string_at(cli, "target", k), name) == 0;
+    }
+    if (again) continue;
+    tsr_buffer_printf(out, "target %s%s;\n",
+                      strncmp(name, "sm_", 3) == 0 ? "cuda " : "", name);
+  }
+}
+
 static tsr_status init(const tsr_cli *cli, job *j, const char *output,
                        tsr_error *error) {
   tsr_buffer draft;
   tsr_buffer text;
+  tsr_buffer targets;
+  tsr_buffer_init(&targets);
   tsr_buffer_init(&draft);
   tsr_buffer_init(&text);
   tsr_status status =
       open_folder(j, output, tsr_cli_string(cli, "masks"), error);
+  write_targets(cli, &targets);
+  if (status == TSR_OK) status = tsr_buffer_status(&targets, error);
   if (status == TSR_OK) {
     tsr_hf_model model = {.config = (const char *)j->config.data,
                           .config_size = j->config.size,
@@ -280,6 +304,7 @@ static tsr_status init(const tsr_cli *cli, job *j, const char *output,
                           .weights_path = j->weights_path,
                           .masks_format = j->masks_format,
                           .masks_path = j->masks_path,
+                          .targets = tsr_buffer_text(&targets),
                           .find = find_tensor,
                           .context = j->checkpoint};
     status = tsr_hf_write_plan(&model, &draft, error);
@@ -289,6 +314,7 @@ static tsr_status init(const tsr_cli *cli, job *j, const char *output,
     status = canonical_plan(cli, j, output, &draft, &text, error);
   }
   if (status == TSR_OK) status = write_out(cli, output, &text, error);
+  tsr_buffer_fini(&targets);
   tsr_buffer_fini(&draft);
   tsr_buffer_fini(&text);
   return status;
@@ -327,6 +353,13 @@ static const tsr_option options[] = {
      .value = "MASKS",
      .help = "name these masks in the plan, there already or still to be made, "
              "instead of those in DIR"},
+    {.name = "target",
+     .type = TSR_OPTION_CHOICE,
+     .value = "TARGET",
+     .choices = target_names,
+     .help = "name this target in the plan instead of host; may be given "
+             "several times",
+     .repeatable = true},
     {.name = "force", .letters = "f", .help = "replace the file if it exists"},
     {0}};
 
@@ -336,6 +369,8 @@ static const tsr_example examples[] = {
     {"tesserac init --from-hf . --masks mask.npz && tesserac mask model.tess "
      "-o mask.npz --sparsity 0.45",
      "a plan, and the masks that it names"},
+    {"tesserac init --from-hf . --target host --target sm_80",
+     "for the CPU and an A100"},
     {0}};
 
 const tsr_command tsr_command_init = {

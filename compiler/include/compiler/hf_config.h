@@ -22,6 +22,8 @@ typedef struct tsr_hf_model {
   // TSR_MASK_PATCH, TSR_MASK_MASKLLM, or TSR_MASK_NONE: a comment tells how.
   tsr_mask_format masks_format;
   const char *masks_path;  // as the plan shall name it; where masks would go
+  // Statements of the plan, "target cuda sm_80;\n"; NULL: the host's.
+  const char *targets;
   tsr_hf_find find;
   void *context;
 } tsr_hf_model;
