@@ -194,6 +194,10 @@ static tessera_status check_targets(const tessera_bundle *bundle,
   }
   char list[200] = "";
   size_t used = 0;
+  bool has_host = false;
+  for (uint32_t i = 0; i < bundle->layer_count; ++i) {
+    has_host = has_host || bundle->layers[i].has_host;
+  }
   for (uint32_t i = 0; i < bundle->image_count; ++i) {
     const char *variant = bundle->images[i].variant;
     size_t length = strlen(variant);
@@ -204,8 +208,9 @@ static tessera_status check_targets(const tessera_bundle *bundle,
     used += length;
   }
   return tsr_fail(error, TESSERA_UNSUPPORTED,
-                  "it was not compiled for a CUDA target; it has %s",
-                  used == 0 ? "no images" : list);
+                  "it was not compiled for a CUDA target; it has %s%s",
+                  used == 0 ? "no images" : list,
+                  has_host ? ": run it on the device host" : "");
 }
 
 static tessera_status prepare_with(const tessera_bundle *bundle,

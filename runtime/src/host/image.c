@@ -42,6 +42,34 @@ static bool find_obstacle(const tsr_image *image, char *out_why, size_t size) {
   return true;
 }
 
+// A bundle without kernels for the host: names its CUDA targets, once each, as
+// those are then what the caller wants.
+static tessera_status fail_family(const tessera_bundle *bundle,
+                                  tessera_error *error) {
+  char list[160] = "";
+  size_t used = 0;
+  for (uint32_t i = 0; i < bundle->image_count; ++i) {
+    const tsr_image *image = &bundle->images[i];
+    bool again = strcmp(image->family, "cuda") != 0;
+    for (uint32_t k = 0; k < i && !again; ++k) {
+      again = strcmp(bundle->images[k].family, "cuda") == 0 &&
+              strcmp(bundle->images[k].variant, image->variant) == 0;
+    }
+    size_t length = strlen(image->variant);
+    if (again || used + length + 3 > sizeof(list)) continue;
+    used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s",
+                             used == 0 ? "" : ", ", image->variant);
+  }
+  if (used == 0) {
+    return tsr_fail(error, TESSERA_UNSUPPORTED,
+                    "it was not compiled for the host target");
+  }
+  return tsr_fail(error, TESSERA_UNSUPPORTED,
+                  "it was not compiled for the host target, but for %s: run it "
+                  "on a device cuda:N or emulated:N",
+                  list);
+}
+
 static tessera_status fail_choice(const tessera_bundle *bundle,
                                   const char *variant, const char *why,
                                   tessera_error *error) {
@@ -50,8 +78,7 @@ static tessera_status fail_choice(const tessera_bundle *bundle,
                     variant);
   }
   if (bundle->image_count == 0 || why[0] == '\0') {
-    return tsr_fail(error, TESSERA_UNSUPPORTED,
-                    "it was not compiled for the host target");
+    return fail_family(bundle, error);
   }
   return tsr_fail(error, TESSERA_UNSUPPORTED, "no image suits this machine: %s",
                   why);
