@@ -230,7 +230,7 @@ tsr_reuse tsr_previous_compare(const tsr_previous *previous, const char *name,
 
 const uint8_t *tsr_previous_bytes(const tsr_previous *previous, uint64_t offset,
                                   uint64_t size) {
-  if (offset > previous->weights_size ||
+  if (previous->weights == NULL || offset > previous->weights_size ||
       size > previous->weights_size - offset) {
     return NULL;
   }
