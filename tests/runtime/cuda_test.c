@@ -384,8 +384,7 @@ static void test_bundle_without_cuda(setup *s) {
            TESSERA_UNSUPPORTED);
   CHECK(strstr(error->message,
                ": it was not compiled for the host target, but "
-               "for sm_80, sm_90: run it on a device cuda:N or emulated:N") !=
-        NULL);
+               "for sm_80, sm_90: run it on a device cuda:N") != NULL);
   tessera_device_close(host);
 }
 

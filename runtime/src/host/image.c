@@ -66,7 +66,7 @@ static tessera_status fail_family(const tessera_bundle *bundle,
   }
   return tsr_fail(error, TESSERA_UNSUPPORTED,
                   "it was not compiled for the host target, but for %s: run it "
-                  "on a device cuda:N or emulated:N",
+                  "on a device cuda:N",
                   list);
 }
 
