@@ -240,7 +240,7 @@ static void run_count(device *dev, const count_case *c) {
   layer l;
   run_result r;
   if (!make_layer(c, &l)) {
-    CHECK(!"a layer");
+    CHECK(false);  // no layer
     return;
   }
   int before = test_failures;
