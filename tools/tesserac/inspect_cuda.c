@@ -73,56 +73,25 @@ void tsr_inspection_cuda_layers(const tsr_inspection *inspection,
 
 // ---- Kernels ---------------------------------------------------------------
 
-// What the cubins' kernels have at most, of one strategy.
-typedef struct strategy {
-  const char *name;
-  uint32_t kernels;
-  uint64_t first, last;  // tokens
-  uint64_t threads, shared;
-} strategy;
-
-static uint64_t larger(uint64_t a, uint64_t b) {
-  return a > b ? a : b;
-}
-
-static void add_kernel(strategy *s, const json_t *kernel) {
-  uint64_t first = tsr_json_uint_at(kernel, "tokens", 0);
-  if (s->kernels == 0 || first < s->first) s->first = first;
-  s->last = larger(s->last, tsr_json_uint_at(kernel, "tokens", 1));
-  s->threads = larger(s->threads, tsr_json_uint(kernel, "threads"));
-  s->shared = larger(s->shared, tsr_json_uint(kernel, "shared_size"));
-  ++s->kernels;
+static void measure(const json_t *kernel, uint64_t out[2]) {
+  out[0] = tsr_json_uint(kernel, "threads");
+  out[1] = tsr_json_uint(kernel, "shared_size");
 }
 
 void tsr_inspection_cuda_strategies(const tsr_inspection *inspection,
                                     tsr_buffer *out) {
-  enum { LIMIT = 16 };
   static const char *const headers[] = {
       "<strategy", ">kernels", ">tokens", ">threads", ">shared memory", NULL};
   if (!has_cuda(inspection)) return;
-  const json_t *list = json_object_get(inspection->manifest, "cuda_kernels");
-  strategy found[LIMIT] = {{0}};
-  for (size_t i = 0; i < json_array_size(list); ++i) {
-    const json_t *kernel = json_array_get(list, i);
-    const char *name = tsr_json_string(kernel, "strategy");
-    size_t at = 0;
-    while (at < LIMIT - 1 && found[at].name != NULL &&
-           strcmp(found[at].name, name) != 0) {
-      ++at;
-    }
-    found[at].name = name;
-    add_kernel(&found[at], kernel);
-  }
+  tsr_strategy_use uses[TSR_STRATEGY_LIMIT];
+  uint32_t count =
+      tsr_inspection_strategies(inspection, "cuda_kernels", measure, uses);
   tsr_inspection_title(inspection, "CUDA kernels", out);
   tsr_table *table = tsr_table_create(headers);
-  for (size_t i = 0; i < LIMIT && found[i].name != NULL; ++i) {
-    char range[TSR_RANGE_LIMIT];
-    tsr_format_range(found[i].first, found[i].last, range);
-    tsr_table_cell(table, "%s", found[i].name);
-    tsr_table_cell(table, "%u", found[i].kernels);
-    tsr_table_cell(table, "%s", range);
-    tsr_table_cell(table, "<= %llu", (unsigned long long)found[i].threads);
-    tsr_table_cell(table, "<= %s", tsr_format_bytes(found[i].shared).text);
+  for (uint32_t i = 0; i < count; ++i) {
+    tsr_inspection_strategy_cells(&uses[i], table);
+    tsr_table_cell(table, "<= %llu", (unsigned long long)uses[i].most[0]);
+    tsr_table_cell(table, "<= %s", tsr_format_bytes(uses[i].most[1]).text);
   }
   tsr_inspection_render(inspection, table, out);
 }

@@ -171,51 +171,66 @@ void tsr_inspection_kernels(const tsr_inspection *inspection, tsr_buffer *out) {
   tsr_inspection_cuda_kernels(inspection, out);
 }
 
-// One strategy's kernels together.
-typedef struct strategy {
-  const char *name;
-  uint32_t kernels;
-  uint64_t first, last;    // tokens
-  uint64_t scratch_first;  // bytes of a thread at its first token count
-} strategy;
-
-static void add_kernel(strategy *s, const json_t *kernel) {
+static void add_kernel(tsr_strategy_use *use, const json_t *kernel,
+                       const uint64_t measured[2]) {
   uint64_t first = tsr_json_uint_at(kernel, "tokens", 0);
   uint64_t last = tsr_json_uint_at(kernel, "tokens", 1);
-  uint64_t scratch = tsr_json_uint_at(kernel, "scratch", 0) +
-                     tsr_json_uint_at(kernel, "scratch", 1) * first;
-  if (s->kernels == 0 || first < s->first) s->first = first;
-  if (last > s->last) s->last = last;
-  if (scratch > s->scratch_first) s->scratch_first = scratch;
-  ++s->kernels;
+  if (use->kernels == 0 || first < use->first) use->first = first;
+  if (last > use->last) use->last = last;
+  for (int i = 0; i < 2; ++i) {
+    if (measured[i] > use->most[i]) use->most[i] = measured[i];
+  }
+  ++use->kernels;
 }
 
-static void strategies(const tsr_inspection *inspection, tsr_buffer *out) {
-  enum { LIMIT = 16 };
-  static const char *const headers[] = {"<strategy", ">kernels", ">tokens",
-                                        ">scratch per thread", NULL};
-  const json_t *list = json_object_get(inspection->manifest, "kernels");
-  strategy found[LIMIT] = {{0}};
+uint32_t tsr_inspection_strategies(
+    const tsr_inspection *inspection, const char *key,
+    void (*measure)(const json_t *kernel, uint64_t out[2]),
+    tsr_strategy_use out_uses[TSR_STRATEGY_LIMIT]) {
+  const json_t *list = json_object_get(inspection->manifest, key);
+  uint32_t count = 0;
+  memset(out_uses, 0, TSR_STRATEGY_LIMIT * sizeof(*out_uses));
   for (size_t i = 0; i < json_array_size(list); ++i) {
     const json_t *kernel = json_array_get(list, i);
     const char *name = tsr_json_string(kernel, "strategy");
-    size_t at = 0;
-    while (at < LIMIT - 1 && found[at].name != NULL &&
-           strcmp(found[at].name, name) != 0) {
-      ++at;
-    }
-    found[at].name = name;
-    add_kernel(&found[at], kernel);
+    uint64_t measured[2] = {0, 0};
+    uint32_t at = 0;
+    while (at < count && strcmp(out_uses[at].name, name) != 0) ++at;
+    if (at == TSR_STRATEGY_LIMIT) continue;  // more than there ever were
+    if (at == count) out_uses[count++].name = name;
+    measure(kernel, measured);
+    add_kernel(&out_uses[at], kernel, measured);
   }
+  return count;
+}
+
+void tsr_inspection_strategy_cells(const tsr_strategy_use *use,
+                                   tsr_table *table) {
+  char range[TSR_RANGE_LIMIT];
+  tsr_format_range(use->first, use->last, range);
+  tsr_table_cell(table, "%s", use->name);
+  tsr_table_cell(table, "%u", use->kernels);
+  tsr_table_cell(table, "%s", range);
+}
+
+// Scratch of a thread at the kernel's first token count.
+static void measure_scratch(const json_t *kernel, uint64_t out[2]) {
+  out[0] = tsr_json_uint_at(kernel, "scratch", 0) +
+           tsr_json_uint_at(kernel, "scratch", 1) *
+               tsr_json_uint_at(kernel, "tokens", 0);
+}
+
+static void strategies(const tsr_inspection *inspection, tsr_buffer *out) {
+  static const char *const headers[] = {"<strategy", ">kernels", ">tokens",
+                                        ">scratch per thread", NULL};
+  tsr_strategy_use uses[TSR_STRATEGY_LIMIT];
+  uint32_t count =
+      tsr_inspection_strategies(inspection, "kernels", measure_scratch, uses);
   tsr_table *table = tsr_table_create(headers);
-  for (size_t i = 0; i < LIMIT && found[i].name != NULL; ++i) {
-    char range[TSR_RANGE_LIMIT];
-    tsr_format_range(found[i].first, found[i].last, range);
-    tsr_table_cell(table, "%s", found[i].name);
-    tsr_table_cell(table, "%u", found[i].kernels);
-    tsr_table_cell(table, "%s", range);
-    tsr_table_cell(table, "%s%s", found[i].scratch_first == 0 ? "" : "<= ",
-                   tsr_format_bytes(found[i].scratch_first).text);
+  for (uint32_t i = 0; i < count; ++i) {
+    tsr_inspection_strategy_cells(&uses[i], table);
+    tsr_table_cell(table, "%s%s", uses[i].most[0] == 0 ? "" : "<= ",
+                   tsr_format_bytes(uses[i].most[0]).text);
   }
   tsr_inspection_render(inspection, table, out);
 }

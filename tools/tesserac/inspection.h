@@ -56,6 +56,24 @@ enum { TSR_RANGE_LIMIT = 48 };
 // "1", "2..16", "17..".
 void tsr_format_range(uint64_t first, uint64_t last,
                       char text[TSR_RANGE_LIMIT]);
+
+// One strategy's kernels together.
+typedef struct tsr_strategy_use {
+  const char *name;
+  uint32_t kernels;
+  uint64_t first, last;  // tokens
+  uint64_t most[2];      // of what |measure| gives of each kernel
+} tsr_strategy_use;
+enum { TSR_STRATEGY_LIMIT = 16 };
+// Of the manifest's list |key| of kernels, in order of first use; the count.
+uint32_t tsr_inspection_strategies(
+    const tsr_inspection *inspection, const char *key,
+    void (*measure)(const json_t *kernel, uint64_t out[2]),
+    tsr_strategy_use out_uses[TSR_STRATEGY_LIMIT]);
+// The cells that all such tables begin with: name, kernels, tokens.
+void tsr_inspection_strategy_cells(const tsr_strategy_use *use,
+                                   tsr_table *table);
+
 // Layers of the inspection whose part |family| ("host", "cuda") has |kernel|.
 uint32_t tsr_inspection_users(const tsr_inspection *inspection,
                               const char *family, size_t kernel);
