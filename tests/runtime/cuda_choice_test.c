@@ -104,8 +104,13 @@ static void test_classes(void) {
       cuts[i] = cut(1, 0, 0);
       cuts[i].multiprocessors = orders[o][i];
     }
+    static const tsr_nvidia_worker worker;
+    static const tsr_nvidia_segment segment;
     tessera_layer layer = {.has_cuda = true,
-                           .cuda = {.cuts = cuts, .cut_count = 4}};
+                           .cuda = {.cuts = cuts,
+                                    .cut_count = 4,
+                                    .workers = &worker,
+                                    .segments = &segment}};
     tessera_bundle bundle = {.layers = &layer, .layer_count = 1};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
       tsr_cuda_tables tables = {0};
