@@ -4,35 +4,11 @@
 // host's schedule.
 #include <stdlib.h>
 
-#include "../bundle/random.h"
 #include "base/memory.h"
 #include "compiler/fragment_pack.h"
-#include "test.h"
+#include "grid.h"
 
 enum { PANELS = 24, GRID_COLUMNS = 40 };
-
-static uint8_t kinds[PANELS * GRID_COLUMNS];
-
-static tsr_tile_grid make_grid(uint32_t rows, uint32_t columns,
-                               tsr_tile_shape tile) {
-  tsr_tile_grid grid = {
-      .tile = tile,
-      .rows = rows,
-      .columns = columns,
-      .panel_count = (rows + tile.rows - 1) / tile.rows,
-      .column_count = (columns + tile.columns - 1) / tile.columns,
-      .kinds = kinds};
-  return grid;
-}
-
-// |mix| 0: zero, 1: 2:4, 2: dense, 3: any, 4: mostly zero with empty panels.
-static void fill_kinds(uint64_t *random, const tsr_tile_grid *grid, int mix) {
-  for (uint32_t i = 0; i < grid->panel_count * grid->column_count; ++i) {
-    uint32_t any = random_below(random, 3);
-    if (mix == 4 && (i / grid->column_count % 3 != 1 || any == 1)) any = 0;
-    kinds[i] = (uint8_t)(mix < 3 ? (uint32_t)mix : any);
-  }
-}
 
 // What a walk over the segments has seen so far.
 typedef struct walk {
@@ -223,9 +199,9 @@ static void test_grids(uint64_t *random) {
 // to 34133.3 than 41984).
 static void test_small(void) {
   tsr_tile_grid grid = make_grid(128, 384, (tsr_tile_shape){128, 128});
-  kinds[0] = TSR_KIND_DENSE;
-  kinds[1] = TSR_KIND_ZERO;
-  kinds[2] = TSR_KIND_SPARSE24;
+  grid_kinds[0] = TSR_KIND_DENSE;
+  grid_kinds[1] = TSR_KIND_ZERO;
+  grid_kinds[2] = TSR_KIND_SPARSE24;
   tsr_arena arena = {0};
   tsr_fragment_cuts cuts;
   tsr_error error = {0};

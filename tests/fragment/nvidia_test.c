@@ -4,36 +4,9 @@
 // to within one step, counters suffice, and the section is what it says.
 #include <stdlib.h>
 
-#include "../bundle/random.h"
 #include "base/memory.h"
 #include "compiler/nvidia_schedule.h"
-#include "test.h"
-
-enum { CELLS = 4096 };
-
-static uint8_t kinds[CELLS];
-
-static tsr_tile_grid make_grid(uint32_t rows, uint32_t columns,
-                               tsr_tile_shape tile) {
-  tsr_tile_grid grid = {
-      .tile = tile,
-      .rows = rows,
-      .columns = columns,
-      .panel_count = (rows + tile.rows - 1) / tile.rows,
-      .column_count = (columns + tile.columns - 1) / tile.columns,
-      .kinds = kinds};
-  return grid;
-}
-
-// |mix| 0: zero, 1: 2:4, 2: dense, 3: any, 4: mostly zero with empty panels.
-static void fill_kinds(uint64_t *random, const tsr_tile_grid *grid, int mix) {
-  CHECK(grid->panel_count * grid->column_count <= CELLS);
-  for (uint32_t i = 0; i < grid->panel_count * grid->column_count; ++i) {
-    uint32_t any = random_below(random, 3);
-    if (mix == 4 && (i / grid->column_count % 3 != 1 || any == 1)) any = 0;
-    kinds[i] = (uint8_t)(mix < 3 ? (uint32_t)mix : any);
-  }
-}
+#include "grid.h"
 
 // ---- Steps -----------------------------------------------------------------
 
@@ -364,7 +337,7 @@ static void test_grids(uint64_t *random) {
 // worker and a half for each panel splits all of them.
 static void test_counters(void) {
   tsr_tile_grid grid = make_grid(16 * 1300, 32 * 3, (tsr_tile_shape){16, 32});
-  memset(kinds, TSR_KIND_DENSE, sizeof(kinds));
+  memset(grid_kinds, TSR_KIND_DENSE, sizeof(grid_kinds));
   tsr_arena arena = {0};
   tsr_nvidia_tables tables;
   tsr_error error = {0};
@@ -435,9 +408,9 @@ static void test_small(void) {
       "  worker 0: steps 0..4, 47104 bytes, time 88\n"
       "    panel 0 k 0..352 columns 0..2 D.s\n";
   tsr_tile_grid grid = make_grid(128, 352, (tsr_tile_shape){128, 128});
-  kinds[0] = TSR_KIND_DENSE;
-  kinds[1] = TSR_KIND_ZERO;
-  kinds[2] = TSR_KIND_SPARSE24;
+  grid_kinds[0] = TSR_KIND_DENSE;
+  grid_kinds[1] = TSR_KIND_ZERO;
+  grid_kinds[2] = TSR_KIND_SPARSE24;
   tsr_arena arena = {0};
   tsr_nvidia_tables tables;
   tsr_error error = {0};
