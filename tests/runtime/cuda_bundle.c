@@ -5,12 +5,9 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "container.h"
 
 #define PLAN "model \"dumps\";\n"
-
-static void align(tsr_buffer *b, size_t alignment) {
-  while (b->size % alignment != 0) tsr_buffer_append_char(b, 0);
-}
 
 // ---- Tables -----------------------------------------------------------------
 
@@ -103,7 +100,7 @@ static void add_cut(tables *t, uint32_t multiprocessors, tsr_nvidia_mode mode,
 
 static void put_part(cuda_bundle *b, cuda_layer *layer, int part,
                      const void *data, uint64_t size, size_t alignment) {
-  align(&b->weights, alignment);
+  container_align(&b->weights, alignment);
   layer->offsets[part] = b->weights.size;
   layer->sizes[part] = size;
   tsr_buffer_append(&b->weights, data, (size_t)size);
@@ -113,7 +110,7 @@ static void put_schedule(cuda_bundle *b, cuda_layer *layer, const tables *t) {
   tsr_nvidia_schedule header = {
       t->step_count, t->cut_count, t->worker_count, t->segment_count, {0}};
   tsr_buffer *out = &b->weights;
-  align(out, 64);
+  container_align(out, 64);
   layer->offsets[2] = out->size;
   tsr_buffer_append(out, &header, sizeof(header));
   tsr_buffer_append(out, t->steps, t->step_count * sizeof(t->steps[0]));
@@ -312,7 +309,7 @@ void cuda_bundle_init(cuda_bundle *b) {
   memset(b, 0, sizeof(*b));
   tsr_buffer_append(&b->weights, "TSRWGT01", 8);
   for (uint32_t i = 0; i < CUDA_LAYERS; ++i) put_layer(b, i);
-  align(&b->weights, 64);
+  container_align(&b->weights, 64);
   tsr_buffer_append(&b->weights, zeros, sizeof(zeros));
   put_ptx(&b->ptx, "sm_80");
   put_ptx(&b->newer, "sm_90");
@@ -329,11 +326,7 @@ void cuda_bundle_fini(cuda_bundle *b) {
 }
 
 void cuda_bundle_container(const cuda_bundle *b, tsr_buffer *out) {
-  const struct {
-    const char *path;
-    const void *data;
-    uint64_t size;
-  } members[] = {
+  const container_member members[] = {
       {"manifest.json", b->manifest.data, b->manifest.size},
       {"plan.tess", PLAN, sizeof(PLAN) - 1},
       {"weights.bin", b->weights.data, b->weights.size},
@@ -341,24 +334,5 @@ void cuda_bundle_container(const cuda_bundle *b, tsr_buffer *out) {
       {"kernels/cuda-sm_90.cubin", b->cubin.data, b->cubin.size},
       {"kernels/cuda-sm_90.ptx", b->newer.data, b->newer.size},
   };
-  enum { MEMBERS = sizeof(members) / sizeof(members[0]) };
-  tsr_buffer_init(out);
-  uint32_t head[2] = {1, MEMBERS};
-  tsr_buffer_append(out, "TSRBUNDL", 8);
-  tsr_buffer_append(out, head, sizeof(head));
-  uint64_t offset = 4096;  // the table fits
-  for (int i = 0; i < MEMBERS; ++i) {
-    uint32_t path[2] = {(uint32_t)strlen(members[i].path), 0};
-    uint64_t place[2] = {offset, members[i].size};
-    tsr_buffer_append(out, path, sizeof(path));
-    tsr_buffer_append(out, place, sizeof(place));
-    tsr_buffer_append_string(out, members[i].path);
-    align(out, 8);
-    offset = (offset + members[i].size + 4095) / 4096 * 4096;
-  }
-  for (int i = 0; i < MEMBERS; ++i) {
-    align(out, 4096);
-    tsr_buffer_append(out, members[i].data, (size_t)members[i].size);
-  }
-  if (out->failed) abort();
+  container_write(members, sizeof(members) / sizeof(members[0]), out);
 }

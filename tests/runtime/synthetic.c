@@ -13,6 +13,7 @@
 
 #include "base/float16.h"
 #include "base/hash.h"
+#include "container.h"
 
 #define PLAN "model \"synthetic\";\n"
 
@@ -95,10 +96,6 @@ static float weight_or_zero(const synthetic_layer *l, uint32_t panel,
                     column * l->tile.columns + c];
 }
 
-static void align(tsr_buffer *b, size_t alignment) {
-  while (b->size % alignment != 0) tsr_buffer_append_char(b, 0);
-}
-
 static void put_dense_unit(const synthetic_layer *l, uint32_t panel,
                            uint32_t column, uint32_t r, uint32_t c,
                            tsr_buffer *out) {
@@ -162,11 +159,11 @@ static void put_micro_panel(const synthetic_layer *l, uint32_t panel,
           unit_mask(l, panel, column, first_row + u % high * 8, u / high * 4);
       tsr_buffer_append(out, &mask, 4);
     }
-    align(out, 64);
+    container_align(out, 64);
     for (uint32_t u = first; u < last; ++u) {
       put_kept(l, panel, column, first_row + u % high * 8, u / high * 4, out);
     }
-    align(out, 64);
+    container_align(out, 64);
   }
 }
 
@@ -265,11 +262,11 @@ static void put_layer(synthetic_layer *l, uint64_t seed, uint32_t workers,
   l->workers = workers;
   make_weights(l, seed);
   make_plan(l, p);
-  align(out, 64);
+  container_align(out, 64);
   l->grid_offset = out->size;
   l->grid_size = (uint64_t)l->panels * l->tile_columns;
   tsr_buffer_append(out, l->grid, l->grid_size);
-  align(out, 4096);
+  container_align(out, 4096);
   l->stream_offset = out->size;
   for (uint32_t i = 0; i < l->segments; ++i) {
     const tsr_host_segment *s = &p->segments[i];
@@ -281,7 +278,7 @@ static void put_layer(synthetic_layer *l, uint64_t seed, uint32_t workers,
   l->schedule_offset = out->size;
   put_schedule(l, p, out);
   l->schedule_size = out->size - l->schedule_offset;
-  align(out, 64);
+  container_align(out, 64);
   if (l->has_bias) {
     l->bias_offset = out->size;
     l->bias_size = l->rows * sizeof(float);
@@ -310,7 +307,7 @@ void synthetic_init(synthetic *bundle, const char *image_path,
   memcpy(bundle->layers, specs, sizeof(specs));
   read_image(&bundle->image, image_path);
   tsr_buffer_append(&bundle->weights, "TSRWGT01", 8);
-  align(&bundle->weights, 64);
+  container_align(&bundle->weights, 64);
   for (uint32_t i = 0; i < SYNTHETIC_LAYERS; ++i) {
     put_layer(&bundle->layers[i], i + 1, workers, &bundle->weights);
   }
@@ -472,45 +469,23 @@ void synthetic_replace(tsr_buffer *buffer, const char *from, unsigned nth,
 
 // ---- Files ------------------------------------------------------------------
 
-typedef struct member {
-  const char *path;
-  const void *data;
-  uint64_t size;
-} member;
-
 enum { MEMBERS = 4 };
 
-static void list_members(const synthetic *bundle, member out[MEMBERS]) {
-  out[0] =
-      (member){"manifest.json", bundle->manifest.data, bundle->manifest.size};
-  out[1] = (member){"plan.tess", PLAN, sizeof(PLAN) - 1};
-  out[2] = (member){"weights.bin", bundle->weights.data, bundle->weights.size};
-  out[3] = (member){"kernels/host-generic.so", bundle->image.data,
-                    bundle->image.size};
+static void list_members(const synthetic *bundle,
+                         container_member out[MEMBERS]) {
+  out[0] = (container_member){"manifest.json", bundle->manifest.data,
+                              bundle->manifest.size};
+  out[1] = (container_member){"plan.tess", PLAN, sizeof(PLAN) - 1};
+  out[2] = (container_member){"weights.bin", bundle->weights.data,
+                              bundle->weights.size};
+  out[3] = (container_member){"kernels/host-generic.so", bundle->image.data,
+                              bundle->image.size};
 }
 
 void synthetic_container(const synthetic *bundle, tsr_buffer *out) {
-  member members[MEMBERS];
+  container_member members[MEMBERS];
   list_members(bundle, members);
-  tsr_buffer_init(out);
-  uint32_t head[2] = {1, MEMBERS};
-  tsr_buffer_append(out, "TSRBUNDL", 8);
-  tsr_buffer_append(out, head, sizeof(head));
-  uint64_t offset = 4096;  // the table fits
-  for (int i = 0; i < MEMBERS; ++i) {
-    uint32_t path[2] = {(uint32_t)strlen(members[i].path), 0};
-    uint64_t place[2] = {offset, members[i].size};
-    tsr_buffer_append(out, path, sizeof(path));
-    tsr_buffer_append(out, place, sizeof(place));
-    tsr_buffer_append_string(out, members[i].path);
-    align(out, 8);
-    offset = (offset + members[i].size + 4095) / 4096 * 4096;
-  }
-  for (int i = 0; i < MEMBERS; ++i) {
-    align(out, 4096);
-    tsr_buffer_append(out, members[i].data, (size_t)members[i].size);
-  }
-  if (out->failed) abort();
+  container_write(members, MEMBERS, out);
 }
 
 int synthetic_file(const void *data, size_t size,
@@ -522,7 +497,7 @@ int synthetic_file(const void *data, size_t size,
 }
 
 void synthetic_folder(const synthetic *bundle, const char *path) {
-  member members[MEMBERS];
+  container_member members[MEMBERS];
   char name[2 * SYNTHETIC_PATH];
   list_members(bundle, members);
   (void)snprintf(name, sizeof(name), "%s/kernels", path);
