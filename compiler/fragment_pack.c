@@ -9,17 +9,7 @@
 #include <string.h>
 
 #include "round16.h"
-
-typedef struct tile_source {
-  const float *values;
-  size_t value_stride;
-  const uint8_t *keep;
-  size_t keep_stride;
-  uint32_t column;
-  uint32_t rows;
-  uint32_t columns;
-  tsr_dtype type;
-} tile_source;
+#include "tile.h"
 
 // One row block of one k-chunk, padded with zeros.
 typedef struct block_rows {

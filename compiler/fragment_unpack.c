@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compiler/fragment_pack.h"
+#include "tile.h"
 
 typedef struct packed_tile {
   const uint8_t *bytes;
@@ -105,14 +106,8 @@ static tsr_status unpack_element(const packed_tile *tile, uint32_t row,
   uint8_t kept = 1;
   uint16_t value = tile->sparse ? sparse_element(tile, row, column, &kept)
                                 : dense_element(tile, row, column);
-  if (row < tile->rows && column < tile->columns) {
-    values[(size_t)row * tile->columns + column] = value;
-    keep[(size_t)row * tile->columns + column] = kept;
-  } else if (value != 0) {
-    return tsr_error_set(error, TSR_CORRUPT,
-                         "row %u, column %u: padding is not zero", row, column);
-  }
-  return TSR_OK;
+  return tile_put(tile->rows, tile->columns, row, column, value, kept, values,
+                  keep, error);
 }
 
 tsr_status tsr_fragment_unpack_tile(const void *packed, uint32_t rows,

@@ -9,19 +9,9 @@
 #include <string.h>
 
 #include "round16.h"
+#include "tile.h"
 
 enum { COLUMN_LIMIT = 512 };  // of a tile
-
-typedef struct tile_source {
-  const float *values;
-  size_t value_stride;
-  const uint8_t *keep;
-  size_t keep_stride;
-  uint32_t column;
-  uint32_t rows;
-  uint32_t columns;
-  tsr_dtype type;
-} tile_source;
 
 // 8 rows of a tile as 16-bit patterns, padded with zeros to whole quads.
 typedef struct unit_rows {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compiler/host_pack.h"
+#include "tile.h"
 
 typedef struct packed_tile {
   const uint8_t *bytes;
@@ -116,14 +117,8 @@ static tsr_status unpack_element(const packed_tile *tile, tsr_kind kind,
   uint16_t value = kind == TSR_KIND_DENSE
                        ? dense_element(tile, row, column)
                        : sparse_element(tile, row, column, &kept);
-  if (row < tile->rows && column < tile->columns) {
-    values[(size_t)row * tile->columns + column] = value;
-    keep[(size_t)row * tile->columns + column] = kept;
-  } else if (value != 0) {
-    return tsr_error_set(error, TSR_CORRUPT,
-                         "row %u, column %u: padding is not zero", row, column);
-  }
-  return TSR_OK;
+  return tile_put(tile->rows, tile->columns, row, column, value, kept, values,
+                  keep, error);
 }
 
 tsr_status tsr_host_unpack_tile(const void *packed, uint32_t rows,
