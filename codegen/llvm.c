@@ -152,3 +152,19 @@ tsr_status cg_module_print(cg_compilation *c, tsr_buffer *out,
   LLVMDisposeMessage(text);
   return tsr_buffer_status(out, error);
 }
+
+void cg_fingerprint(tsr_buffer *out, const char *family, uint32_t revision) {
+  unsigned major = 0;
+  unsigned minor = 0;
+  unsigned patch = 0;
+  LLVMGetVersion(&major, &minor, &patch);
+  tsr_buffer_printf(out, "tessera %s %s-%08x llvm %u.%u.%u", TESSERA_VERSION,
+                    family, revision, major, minor, patch);
+}
+
+tsr_hash cg_key(tsr_buffer *text) {
+  tsr_hash hash = tsr_hash_bytes(tsr_buffer_text(text), text->size);
+  if (text->failed) hash = (tsr_hash){0, 0};
+  tsr_buffer_fini(text);
+  return hash;
+}

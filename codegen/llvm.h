@@ -13,6 +13,7 @@
 #include <llvm-c/TargetMachine.h>
 
 #include "base/buffer.h"
+#include "base/hash.h"
 
 typedef struct cg_sink {
   unsigned error_count;
@@ -54,5 +55,12 @@ TSR_MUST_USE tsr_status cg_module_emit(cg_compilation *c,
 // The module as text.
 TSR_MUST_USE tsr_status cg_module_print(cg_compilation *c, tsr_buffer *out,
                                         tsr_error *error);
+
+// "tessera 0.1.0 |family|-|revision| llvm 22.1.8": what generated code of a
+// family depends on.
+void cg_fingerprint(tsr_buffer *out, const char *family, uint32_t revision);
+// The hash of |text|, which is freed. Without memory there is no key: zero,
+// which no cache entry matches.
+tsr_hash cg_key(tsr_buffer *text);
 
 #endif  // CODEGEN_LLVM_H_

@@ -126,12 +126,7 @@ void tsr_cuda_emitted_fini(tsr_cuda_emitted *emitted) {
 }
 
 void tsr_cuda_fingerprint(tsr_buffer *out) {
-  unsigned major = 0;
-  unsigned minor = 0;
-  unsigned patch = 0;
-  LLVMGetVersion(&major, &minor, &patch);
-  tsr_buffer_printf(out, "tessera %s cuda-%08x llvm %u.%u.%u", TESSERA_VERSION,
-                    TSR_NVPTX_REVISION, major, minor, patch);
+  cg_fingerprint(out, "cuda", TSR_NVPTX_REVISION);
 }
 
 tsr_hash tsr_cuda_key(const tsr_cuda_kernel *kernel,
@@ -145,9 +140,5 @@ tsr_hash tsr_cuda_key(const tsr_cuda_kernel *kernel,
   tsr_buffer_printf(&text, "|%s|%u %u %u %u %u %u|%s|%s", kernel->name,
                     g->groups, g->k_slices, g->token_slices, g->warp_tokens,
                     g->depth, g->stages, target->name, target->features);
-  tsr_hash hash = tsr_hash_bytes(tsr_buffer_text(&text), text.size);
-  // Without memory there is no key: a value that no cache entry matches.
-  if (text.failed) hash = (tsr_hash){0, 0};
-  tsr_buffer_fini(&text);
-  return hash;
+  return cg_key(&text);
 }
