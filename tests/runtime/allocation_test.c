@@ -76,14 +76,14 @@ static void check_runs(const tessera_program *program,
 int main(void) {
   synthetic written;
   tsr_buffer container;
-  char path[SYNTHETIC_PATH];
+  char path[CONTAINER_PATH];
   tessera_bundle *bundle = NULL;
   tessera_device *device = NULL;
   tessera_program *program = NULL;
   tessera_device_options options = {.size = sizeof(options), .thread_count = 3};
   synthetic_init(&written, KERNEL_IMAGE, 12);
   synthetic_container(&written, &container);
-  int file = synthetic_file(container.data, container.size, path);
+  int file = container_file(container.data, container.size, path);
   CHECK_EQ(tessera_bundle_open(path, NULL, &bundle, NULL), TESSERA_OK);
   CHECK_EQ(tessera_device_open("host", &options, &device, NULL), TESSERA_OK);
   CHECK_EQ(tessera_program_prepare(bundle, device, &program, NULL), TESSERA_OK);

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // See container.h.
+#undef _POSIX_C_SOURCE
+#define _GNU_SOURCE  // memfd_create
 #include "container.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 void container_align(tsr_buffer *buffer, size_t alignment) {
   while (buffer->size % alignment != 0) tsr_buffer_append_char(buffer, 0);
@@ -30,4 +35,12 @@ void container_write(const container_member *members, uint32_t count,
     tsr_buffer_append(out, members[i].data, (size_t)members[i].size);
   }
   if (out->failed) abort();
+}
+
+int container_file(const void *data, size_t size,
+                   char out_path[CONTAINER_PATH]) {
+  int descriptor = memfd_create("bundle", MFD_CLOEXEC);
+  if (descriptor < 0 || write(descriptor, data, size) != (ssize_t)size) abort();
+  (void)snprintf(out_path, CONTAINER_PATH, "/proc/self/fd/%d", descriptor);
+  return descriptor;
 }

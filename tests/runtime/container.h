@@ -8,6 +8,8 @@
 
 #include "base/buffer.h"
 
+enum { CONTAINER_PATH = 512 };
+
 typedef struct container_member {
   const char *path;
   const void *data;
@@ -19,5 +21,9 @@ void container_align(tsr_buffer *buffer, size_t alignment);
 // The table has to fit into 4096 bytes. Aborts when out of memory.
 void container_write(const container_member *members, uint32_t count,
                      tsr_buffer *out);
+// Bytes as a file that has no name; |out_path| opens it until close(result).
+// Aborts when the system has none.
+int container_file(const void *data, size_t size,
+                   char out_path[CONTAINER_PATH]);
 
 #endif  // TESTS_RUNTIME_CONTAINER_H_

@@ -13,8 +13,8 @@ enum { DESCRIPTOR = 200 };  // so that messages do not depend on the run
 
 static tessera_status open_bytes(const tsr_buffer *bytes, bool verify,
                                  tessera_error *error) {
-  char path[SYNTHETIC_PATH];
-  int file = synthetic_file(bytes->data, bytes->size, path);
+  char path[CONTAINER_PATH];
+  int file = container_file(bytes->data, bytes->size, path);
   (void)dup2(file, DESCRIPTOR);
   (void)close(file);
   tessera_bundle_options options = {.size = sizeof(options),

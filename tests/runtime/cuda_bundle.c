@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "container.h"
+#include "manifest_text.h"
 
 #define PLAN "model \"dumps\";\n"
 
@@ -207,18 +207,6 @@ static void put_cubin(tsr_buffer *out) {
 
 // ---- manifest.json ----------------------------------------------------------
 
-static void put_hash(tsr_buffer *out, const void *data, size_t size) {
-  char hash[33];
-  tsr_hash_format(tsr_hash_bytes(data, size), hash);
-  tsr_buffer_printf(out, "\"hash\": \"%s\"}", hash);
-}
-
-static void put_file(tsr_buffer *out, const char *key, const char *path,
-                     const void *data, size_t size) {
-  tsr_buffer_printf(out, "\"%s\": \"%s\", \"size\": %zu, ", key, path, size);
-  put_hash(out, data, size);
-}
-
 static void put_image(tsr_buffer *out, const char *variant, const char *format,
                       const char *path, const tsr_buffer *image) {
   tsr_buffer_printf(out,
@@ -226,18 +214,16 @@ static void put_image(tsr_buffer *out, const char *variant, const char *format,
                     "\"%s\", \"architecture\": \"%s\", \"required\": \"\", "
                     "\"rank\": 80, \"abi\": 1, \"ptxas\": \"\", ",
                     variant, format, variant);
-  put_file(out, "file", path, image->data, image->size);
+  manifest_put_file(out, "file", path, image->data, image->size);
   out->data[--out->size] = '\0';  // the brace
   tsr_buffer_append_string(out, ", \"kernels\": [0,1]}");
 }
 
 static void put_section(const cuda_bundle *b, tsr_buffer *out, const char *key,
                         const cuda_layer *layer, int part) {
-  tsr_buffer_printf(out, ", \"%s\": {\"offset\": %llu, \"size\": %llu, ", key,
-                    (unsigned long long)layer->offsets[part],
-                    (unsigned long long)layer->sizes[part]);
-  put_hash(out, b->weights.data + layer->offsets[part],
-           (size_t)layer->sizes[part]);
+  tsr_buffer_append_string(out, ", ");
+  manifest_put_section(out, key, &b->weights, layer->offsets[part],
+                       layer->sizes[part]);
 }
 
 static void put_layer_json(const cuda_bundle *b, uint32_t index,
@@ -278,9 +264,10 @@ void cuda_bundle_manifest(cuda_bundle *b) {
       "{\"format\": \"tessera-bundle\", \"version\": 1, \"name\": \"dumps\", "
       "\"symbol\": \"dumps\", \"compiler\": {\"version\": \"test\", "
       "\"fingerprint\": \"none\"},\n\"inputs\": [],\n\"files\": [{");
-  put_file(out, "path", "plan.tess", PLAN, sizeof(PLAN) - 1);
+  manifest_put_file(out, "path", "plan.tess", PLAN, sizeof(PLAN) - 1);
   tsr_buffer_append_string(out, ", {");
-  put_file(out, "path", "weights.bin", b->weights.data, b->weights.size);
+  manifest_put_file(out, "path", "weights.bin", b->weights.data,
+                    b->weights.size);
   tsr_buffer_append_string(out, "],\n\"images\": [");
   put_image(out, "sm_80", "ptx", "kernels/cuda-sm_80.ptx", &b->ptx);
   tsr_buffer_append_string(out, ",\n");

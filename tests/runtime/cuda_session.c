@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE  // memfd_create
-#endif
+// See cuda_session.h.
 #include "cuda_session.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
+
+#include "container.h"
 
 // ISO C has no conversion from dlsym's result to a function's address.
 static void find(void *library, const char *symbol, void *out_function) {
@@ -38,11 +37,8 @@ emu emu_open(const char *path, const char *devices) {
 
 tessera_bundle *cuda_open_bytes(const tsr_buffer *bytes, bool verify,
                                 tessera_error *error) {
-  char path[64];
-  int file = memfd_create("bundle", MFD_CLOEXEC);
-  if (file < 0) abort();
-  if (write(file, bytes->data, bytes->size) != (ssize_t)bytes->size) abort();
-  (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+  char path[CONTAINER_PATH];
+  int file = container_file(bytes->data, bytes->size, path);
   tessera_bundle_options options = {.size = sizeof(options),
                                     .verify_checksums = verify};
   tessera_bundle *bundle = NULL;

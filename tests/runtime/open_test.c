@@ -13,10 +13,10 @@
 #include "tessera/tessera.h"
 #include "test.h"
 
-static char folder[SYNTHETIC_PATH];  // of this test's own
+static char folder[CONTAINER_PATH];  // of this test's own
 
 static const char *place(const char *name) {
-  static char path[2 * SYNTHETIC_PATH];
+  static char path[2 * CONTAINER_PATH];
   (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
   return path;
 }
@@ -140,7 +140,7 @@ static void test_bad_calls(void) {
 // ---- Folders ----------------------------------------------------------------
 
 static void replace_member(const char *bundle, const char *member) {
-  char path[2 * SYNTHETIC_PATH];
+  char path[2 * CONTAINER_PATH];
   (void)snprintf(path, sizeof(path), "%s/%s/%s", folder, bundle, member);
   CHECK_EQ(unlink(path), 0);
 }
@@ -191,7 +191,7 @@ static void test_folders(void) {
 static void test_replaced(void) {
   make_folder("old");
   tessera_bundle *bundle = open_ok(place("old"));
-  char path[2 * SYNTHETIC_PATH];
+  char path[2 * CONTAINER_PATH];
   (void)snprintf(path, sizeof(path), "%s", place("older"));
   CHECK_EQ(rename(place("old"), path), 0);
   check_queries(bundle);
@@ -259,11 +259,11 @@ static void prepare_fails(const char *from, const char *to, const char *variant,
                           tessera_status expected, const char *message) {
   synthetic written;
   tsr_buffer container;
-  char path[SYNTHETIC_PATH];
+  char path[CONTAINER_PATH];
   synthetic_init(&written, KERNEL_IMAGE, 3);
   if (from != NULL) synthetic_replace(&written.manifest, from, 0, to);
   synthetic_container(&written, &container);
-  int file = synthetic_file(container.data, container.size, path);
+  int file = container_file(container.data, container.size, path);
   tessera_bundle *bundle = open_ok(path);
   (void)close(file);
   tessera_device_options options = {

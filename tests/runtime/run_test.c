@@ -28,9 +28,9 @@ static void open_setup(setup *s, uint32_t workers, uint32_t threads) {
   memset(s, 0, sizeof(*s));
   synthetic_init(&s->synthetic, KERNEL_IMAGE, workers);
   tsr_buffer container;
-  char path[SYNTHETIC_PATH];
+  char path[CONTAINER_PATH];
   synthetic_container(&s->synthetic, &container);
-  int file = synthetic_file(container.data, container.size, path);
+  int file = container_file(container.data, container.size, path);
   tsr_buffer_fini(&container);
   CHECK_EQ(tessera_bundle_open(path, NULL, &s->bundle, &s->error), TESSERA_OK);
   CHECK_STR(s->error.message, "");

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#undef _POSIX_C_SOURCE
-#define _GNU_SOURCE  // memfd_create
+// See synthetic.h.
 #include "synthetic.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/float16.h"
-#include "base/hash.h"
 #include "container.h"
+#include "manifest_text.h"
 
 #define PLAN "model \"synthetic\";\n"
 
@@ -329,24 +326,6 @@ void synthetic_fini(synthetic *bundle) {
 
 // ---- manifest.json ----------------------------------------------------------
 
-static void put_file(tsr_buffer *out, const char *key, const char *path,
-                     const void *data, size_t size) {
-  char hash[33];
-  tsr_hash_format(tsr_hash_bytes(data, size), hash);
-  tsr_buffer_printf(out, "\"%s\": \"%s\", \"size\": %zu, \"hash\": \"%s\"}",
-                    key, path, size, hash);
-}
-
-static void put_section(const synthetic *bundle, tsr_buffer *out,
-                        const char *key, uint64_t offset, uint64_t size) {
-  char hash[33];
-  tsr_hash_format(tsr_hash_bytes(bundle->weights.data + offset, (size_t)size),
-                  hash);
-  tsr_buffer_printf(
-      out, "\"%s\": {\"offset\": %llu, \"size\": %llu, \"hash\": \"%s\"}", key,
-      (unsigned long long)offset, (unsigned long long)size, hash);
-}
-
 static void put_kernels(const synthetic *bundle, tsr_buffer *out) {
   for (uint32_t i = 0; i < SYNTHETIC_LAYERS; ++i) {
     const synthetic_layer *l = &bundle->layers[i];
@@ -394,15 +373,19 @@ static void put_layer_json(const synthetic *bundle, uint32_t index,
                       keys[i], i);
   }
   tsr_buffer_append_string(out, "}, ");
-  put_section(bundle, out, "grid", l->grid_offset, l->grid_size);
+  manifest_put_section(out, "grid", &bundle->weights, l->grid_offset,
+                       l->grid_size);
   tsr_buffer_printf(out, ", \"host\": {\"workers\": %u, \"partials\": %u, ",
                     l->workers, l->partials);
-  put_section(bundle, out, "stream", l->stream_offset, l->stream_size);
+  manifest_put_section(out, "stream", &bundle->weights, l->stream_offset,
+                       l->stream_size);
   tsr_buffer_append_string(out, ", ");
-  put_section(bundle, out, "schedule", l->schedule_offset, l->schedule_size);
+  manifest_put_section(out, "schedule", &bundle->weights, l->schedule_offset,
+                       l->schedule_size);
   tsr_buffer_append_string(out, ", ");
   if (l->has_bias) {
-    put_section(bundle, out, "bias", l->bias_offset, l->bias_size);
+    manifest_put_section(out, "bias", &bundle->weights, l->bias_offset,
+                         l->bias_size);
     tsr_buffer_append_string(out, ", ");
   }
   tsr_buffer_printf(out, "\"kernels\": [%u, %u]}}", 2 * index, 2 * index + 1);
@@ -426,17 +409,17 @@ void synthetic_manifest(synthetic *bundle) {
       "\"test\", \"fingerprint\": \"none\"},\n\"inputs\": [{\"role\": "
       "\"weights\", \"path\": \"w.safetensors\", \"size\": 1}],\n\"files\": "
       "[{");
-  put_file(out, "path", "plan.tess", PLAN, sizeof(PLAN) - 1);
+  manifest_put_file(out, "path", "plan.tess", PLAN, sizeof(PLAN) - 1);
   tsr_buffer_append_string(out, ",\n{");
-  put_file(out, "path", "weights.bin", bundle->weights.data,
-           bundle->weights.size);
+  manifest_put_file(out, "path", "weights.bin", bundle->weights.data,
+                    bundle->weights.size);
   tsr_buffer_append_string(
       out,
       "],\n\"images\": [{\"family\": \"host\", \"variant\": \"generic\", "
       "\"architecture\": \"" ARCHITECTURE
       "\", \"required\": \"\", \"rank\": 1, \"abi\": 1, ");
-  put_file(out, "file", "kernels/host-generic.so", bundle->image.data,
-           bundle->image.size);
+  manifest_put_file(out, "file", "kernels/host-generic.so", bundle->image.data,
+                    bundle->image.size);
   tsr_buffer_append_string(out, "],\n\"kernels\": [");
   put_kernels(bundle, out);
   tsr_buffer_append_string(out, "],\n\"layers\": [");
@@ -488,17 +471,9 @@ void synthetic_container(const synthetic *bundle, tsr_buffer *out) {
   container_write(members, MEMBERS, out);
 }
 
-int synthetic_file(const void *data, size_t size,
-                   char out_path[SYNTHETIC_PATH]) {
-  int descriptor = memfd_create("bundle", MFD_CLOEXEC);
-  if (descriptor < 0 || write(descriptor, data, size) != (ssize_t)size) abort();
-  (void)snprintf(out_path, SYNTHETIC_PATH, "/proc/self/fd/%d", descriptor);
-  return descriptor;
-}
-
 void synthetic_folder(const synthetic *bundle, const char *path) {
   container_member members[MEMBERS];
-  char name[2 * SYNTHETIC_PATH];
+  char name[2 * CONTAINER_PATH];
   list_members(bundle, members);
   (void)snprintf(name, sizeof(name), "%s/kernels", path);
   if (mkdir(path, 0777) != 0 || mkdir(name, 0777) != 0) abort();

@@ -9,8 +9,9 @@
 
 #include "base/buffer.h"
 #include "base/host_abi.h"
+#include "container.h"
 
-enum { SYNTHETIC_LAYERS = 4, SYNTHETIC_PATH = 512 };
+enum { SYNTHETIC_LAYERS = 4 };
 
 typedef struct synthetic_layer {
   const char *name;
@@ -52,9 +53,6 @@ void synthetic_replace(tsr_buffer *buffer, const char *from, unsigned nth,
 
 // The single file's bytes.
 void synthetic_container(const synthetic *bundle, tsr_buffer *out);
-// Bytes as a file that has no name; |out_path| opens it until close(result).
-int synthetic_file(const void *data, size_t size,
-                   char out_path[SYNTHETIC_PATH]);
 // Writes the folder |path|, which must not exist.
 void synthetic_folder(const synthetic *bundle, const char *path);
 
