@@ -96,18 +96,27 @@ static const char *text_of(const json_t *object, const char *key) {
   return text == NULL ? "" : text;
 }
 
+// What runs "sm_86": as PTX any later device, as code later ones of its major;
+// "sm_90a": its own alone.
+static void cuda_verdict(const json_t *image, char *out, size_t size) {
+  const char *architecture = text_of(image, "architecture");
+  bool is_ptx = strcmp(text_of(image, "format"), "ptx") == 0;
+  const char *reach =
+      is_ptx ? " and newer devices" : " and its major's newer ones";
+  size_t length = strlen(architecture);
+  if (length != 0 && architecture[length - 1] == 'a') reach = " alone";
+  (void)snprintf(out, size, "CUDA: %s of %s%s", is_ptx ? "PTX" : "code",
+                 architecture, reach);
+}
+
 // Why the image is taken or not. |chosen| is what the host took.
 static void verdict(const json_t *image, const char *chosen, char *out,
                     size_t size) {
   char missing[64];
   const char *architecture = text_of(image, "architecture");
   const char *variant = text_of(image, "variant");
-  const char *format = text_of(image, "format");
   if (strcmp(text_of(image, "family"), "cuda") == 0) {
-    bool is_ptx = strcmp(format, "ptx") == 0;
-    (void)snprintf(out, size, "CUDA: %s of %s %s", is_ptx ? "PTX" : "code",
-                   architecture,
-                   is_ptx ? "and newer devices" : "and its major's newer ones");
+    cuda_verdict(image, out, size);
   } else if (strcmp(architecture, tsr_cpu_architecture()) != 0) {
     (void)snprintf(out, size, "no: this machine is %s", tsr_cpu_architecture());
   } else if (tsr_cpu_find_missing(text_of(image, "required"), missing,
