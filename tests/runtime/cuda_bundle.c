@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda_bundle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "container.h"
+#include "cubin.h"
 #include "manifest_text.h"
 
 #define PLAN "model \"dumps\";\n"
+
+enum { PATH = 64 };
 
 // ---- Tables -----------------------------------------------------------------
 
@@ -131,8 +135,9 @@ static void put_layer(cuda_bundle *b, uint32_t index) {
     ++layer->kinds[grid[i]];
   }
   uint64_t size = add_steps(&t, index);
-  static const uint32_t shares[2][7] = {{132, 7, 4, 1}, {8, 3, 2, 1}};
-  for (int i = 0; i < 2; ++i) {
+  // Per class: multiprocessors, workers of its cuts. The last is layer 1's.
+  static const uint32_t shares[3][3] = {{132, 7, 4}, {8, 3, 2}, {2, 1, 1}};
+  for (uint32_t i = 0; i < 2 + index; ++i) {
     uint32_t most = index == 1 ? 1 : UINT32_MAX;
     uint32_t decode = shares[i][1] < most ? shares[i][1] : most;
     add_cut(&t, shares[i][0], TSR_NVIDIA_DECODE, decode);
@@ -160,7 +165,7 @@ void *cuda_bundle_schedule(cuda_bundle *bundle, uint32_t index) {
 // ---- Kernels ----------------------------------------------------------------
 
 // Thread 0 of block 0 stores the parameters and its launch into Y.
-static void put_kernel(tsr_buffer *out, const char *name) {
+static void put_kernel(tsr_buffer *out, const char *name, unsigned mark) {
   tsr_buffer_printf(out, ".visible .entry %s(", name);
   for (int i = 0; i < TSR_NVIDIA_PARAMETERS; ++i) {
     tsr_buffer_printf(out, "%s.param .%s p%d", i == 0 ? "" : ", ",
@@ -188,35 +193,37 @@ static void put_kernel(tsr_buffer *out, const char *name) {
                       "st.global.b64 [%%y+%d], %%v;\n",
                       special[i], 8 * (DUMP_GRID + i));
   }
+  tsr_buffer_printf(out, "mov.b64 %%v, %u;\nst.global.b64 [%%y+%d], %%v;\n",
+                    mark, 8 * DUMP_MARK);
   tsr_buffer_append_string(out, "END:\nret;\n}\n");
 }
 
-static void put_ptx(tsr_buffer *out, const char *target) {
+void cuda_bundle_ptx(tsr_buffer *out, const char *target, unsigned mark) {
   tsr_buffer_printf(out, ".version 8.5\n.target %s\n.address_size 64\n",
                     target);
-  put_kernel(out, "dump_decode");
-  put_kernel(out, "dump_prefill");
-}
-
-static void put_cubin(tsr_buffer *out) {
-  uint8_t header[64] = "\177ELF\2\1\1";
-  header[16] = 2;
-  header[18] = 190;
-  tsr_buffer_append(out, header, sizeof(header));
+  put_kernel(out, "dump_decode", mark);
+  put_kernel(out, "dump_prefill", mark);
 }
 
 // ---- manifest.json ----------------------------------------------------------
 
-static void put_image(tsr_buffer *out, const char *variant, const char *format,
-                      const char *path, const tsr_buffer *image) {
+static void put_path(const cuda_image *image, char out[PATH]) {
+  (void)snprintf(out, PATH, "kernels/cuda-%s.%s", image->architecture,
+                 image->format);
+}
+
+static void put_image(tsr_buffer *out, const cuda_image *image) {
+  char path[PATH];
+  put_path(image, path);
   tsr_buffer_printf(out,
                     "{\"family\": \"cuda\", \"variant\": \"%s\", \"format\": "
                     "\"%s\", \"architecture\": \"%s\", \"required\": \"\", "
                     "\"rank\": 80, \"abi\": 1, \"ptxas\": \"\", ",
-                    variant, format, variant);
-  manifest_put_file(out, "file", path, image->data, image->size);
+                    image->architecture, image->format, image->architecture);
+  manifest_put_file(out, "file", path, image->data.data, image->data.size);
   out->data[--out->size] = '\0';  // the brace
-  tsr_buffer_append_string(out, ", \"kernels\": [0,1]}");
+  tsr_buffer_printf(out, ", \"kernels\": %s}",
+                    image->kernels == NULL ? "[0,1]" : image->kernels);
 }
 
 static void put_section(const cuda_bundle *b, tsr_buffer *out, const char *key,
@@ -253,7 +260,21 @@ static void put_layer_json(const cuda_bundle *b, uint32_t index,
   put_section(b, out, "stream", layer, 1);
   put_section(b, out, "schedule", layer, 2);
   if (index == 0) put_section(b, out, "bias", layer, 3);
-  tsr_buffer_append_string(out, ", \"kernels\": [0, 1]}}");
+  tsr_buffer_printf(out, ", \"kernels\": %s}}",
+                    b->layer_kernels == NULL ? "[0, 1]" : b->layer_kernels);
+}
+
+static void put_kernels(tsr_buffer *out) {
+  tsr_buffer_printf(
+      out,
+      "[{\"name\": \"dump_decode\", "
+      "\"strategy\": \"decode\", \"mode\": \"decode\", \"tokens\": [1, %d], "
+      "\"threads\": 64, \"shared_size\": 1024, \"block_tokens\": %d},\n"
+      "{\"name\": \"dump_prefill\", \"strategy\": \"prefill\", \"mode\": "
+      "\"prefill\", \"tokens\": [66, %d], \"threads\": 128, "
+      "\"shared_size\": 65536, \"block_tokens\": %d}]",
+      CUDA_DECODE_TOKENS, CUDA_DECODE_TOKENS, CUDA_PREFILL_LAST,
+      CUDA_PREFILL_TOKENS);
 }
 
 void cuda_bundle_manifest(cuda_bundle *b) {
@@ -269,27 +290,38 @@ void cuda_bundle_manifest(cuda_bundle *b) {
   manifest_put_file(out, "path", "weights.bin", b->weights.data,
                     b->weights.size);
   tsr_buffer_append_string(out, "],\n\"images\": [");
-  put_image(out, "sm_80", "ptx", "kernels/cuda-sm_80.ptx", &b->ptx);
-  tsr_buffer_append_string(out, ",\n");
-  put_image(out, "sm_90", "cubin", "kernels/cuda-sm_90.cubin", &b->cubin);
-  tsr_buffer_append_string(out, ",\n");
-  put_image(out, "sm_90", "ptx", "kernels/cuda-sm_90.ptx", &b->newer);
-  tsr_buffer_printf(
-      out,
-      "],\n\"kernels\": [],\n\"cuda_kernels\": [{\"name\": \"dump_decode\", "
-      "\"strategy\": \"decode\", \"mode\": \"decode\", \"tokens\": [1, %d], "
-      "\"threads\": 64, \"shared_size\": 1024, \"block_tokens\": %d},\n"
-      "{\"name\": \"dump_prefill\", \"strategy\": \"prefill\", \"mode\": "
-      "\"prefill\", \"tokens\": [66, %d], \"threads\": 128, "
-      "\"shared_size\": 65536, \"block_tokens\": %d}],\n\"layers\": [",
-      CUDA_DECODE_TOKENS, CUDA_DECODE_TOKENS, CUDA_PREFILL_LAST,
-      CUDA_PREFILL_TOKENS);
+  for (uint32_t i = 0; i < b->image_count; ++i) {
+    if (i != 0) tsr_buffer_append_string(out, ",\n");
+    put_image(out, &b->images[i]);
+  }
+  tsr_buffer_append_string(out, "],\n\"kernels\": [],\n\"cuda_kernels\": ");
+  if (b->kernels == NULL) {
+    put_kernels(out);
+  } else {
+    tsr_buffer_append_string(out, b->kernels);
+  }
+  tsr_buffer_append_string(out, ",\n\"layers\": [");
   for (uint32_t i = 0; i < CUDA_LAYERS; ++i) put_layer_json(b, i, out);
   tsr_buffer_append_string(out, "]}\n");
   if (out->failed || b->weights.failed) abort();
 }
 
 // ---- All --------------------------------------------------------------------
+
+tsr_buffer *cuda_bundle_add_image(cuda_bundle *b, const char *format,
+                                  const char *architecture) {
+  if (b->image_count == CUDA_IMAGE_LIMIT) abort();
+  cuda_image *image = &b->images[b->image_count++];
+  *image = (cuda_image){.format = format};
+  (void)snprintf(image->architecture, sizeof(image->architecture), "%s",
+                 architecture);
+  return &image->data;
+}
+
+void cuda_bundle_remove_images(cuda_bundle *b) {
+  while (b->image_count != 0)
+    tsr_buffer_fini(&b->images[--b->image_count].data);
+}
 
 void cuda_bundle_init(cuda_bundle *b) {
   static const char zeros[4096];
@@ -298,28 +330,29 @@ void cuda_bundle_init(cuda_bundle *b) {
   for (uint32_t i = 0; i < CUDA_LAYERS; ++i) put_layer(b, i);
   container_align(&b->weights, 64);
   tsr_buffer_append(&b->weights, zeros, sizeof(zeros));
-  put_ptx(&b->ptx, "sm_80");
-  put_ptx(&b->newer, "sm_90");
-  put_cubin(&b->cubin);
+  cuda_bundle_ptx(cuda_bundle_add_image(b, "ptx", "sm_80"), "sm_80", 0);
+  cubin_write(cuda_bundle_add_image(b, "cubin", "sm_90"), "sm_90", CUBIN_V2);
+  cuda_bundle_ptx(cuda_bundle_add_image(b, "ptx", "sm_90"), "sm_90", 0);
   cuda_bundle_manifest(b);
 }
 
 void cuda_bundle_fini(cuda_bundle *b) {
+  cuda_bundle_remove_images(b);
   tsr_buffer_fini(&b->weights);
-  tsr_buffer_fini(&b->ptx);
-  tsr_buffer_fini(&b->newer);
-  tsr_buffer_fini(&b->cubin);
   tsr_buffer_fini(&b->manifest);
 }
 
 void cuda_bundle_container(const cuda_bundle *b, tsr_buffer *out) {
-  const container_member members[] = {
+  container_member members[3 + CUDA_IMAGE_LIMIT] = {
       {"manifest.json", b->manifest.data, b->manifest.size},
       {"plan.tess", PLAN, sizeof(PLAN) - 1},
       {"weights.bin", b->weights.data, b->weights.size},
-      {"kernels/cuda-sm_80.ptx", b->ptx.data, b->ptx.size},
-      {"kernels/cuda-sm_90.cubin", b->cubin.data, b->cubin.size},
-      {"kernels/cuda-sm_90.ptx", b->newer.data, b->newer.size},
   };
-  container_write(members, sizeof(members) / sizeof(members[0]), out);
+  char paths[CUDA_IMAGE_LIMIT][PATH];
+  for (uint32_t i = 0; i < b->image_count; ++i) {
+    const tsr_buffer *data = &b->images[i].data;
+    put_path(&b->images[i], paths[i]);
+    members[3 + i] = (container_member){paths[i], data->data, data->size};
+  }
+  container_write(members, 3 + b->image_count, out);
 }

@@ -28,6 +28,7 @@ enum {
   DUMP_GRID = TSR_NVIDIA_PARAMETERS,
   DUMP_THREADS,
   DUMP_SHARED,
+  DUMP_MARK,  // the image's (cuda_bundle_ptx)
   DUMP_COUNT,
 };
 
@@ -37,17 +38,34 @@ typedef struct cuda_layer {
   uint32_t kinds[TSR_KIND_COUNT];
 } cuda_layer;
 
+typedef struct cuda_image {
+  const char *format;     // "ptx", "cubin"
+  char architecture[16];  // "sm_90"; also the variant
+  const char *kernels;    // the list of those it holds; NULL: all
+  tsr_buffer data;
+} cuda_image;
+
+// Those of cuda_bundle_init. The emulated driver refuses the cubin.
+enum { CUDA_PTX_80, CUDA_CUBIN_90, CUDA_PTX_90, CUDA_IMAGE_LIMIT = 8 };
+
 typedef struct cuda_bundle {
   cuda_layer layers[CUDA_LAYERS];  // "wide", "nothing"
   tsr_buffer weights;
-  tsr_buffer ptx;       // for sm_80
-  tsr_buffer cubin;     // for sm_90; no driver takes it
-  tsr_buffer newer;     // PTX for sm_90
-  tsr_buffer manifest;  // made from the above
+  cuda_image images[CUDA_IMAGE_LIMIT];
+  uint32_t image_count;
+  const char *kernels;        // the list cuda_kernels; NULL: the usual two
+  const char *layer_kernels;  // each layer's list; NULL: all
+  tsr_buffer manifest;        // made from the above
 } cuda_bundle;
 
 void cuda_bundle_init(cuda_bundle *bundle);
 void cuda_bundle_fini(cuda_bundle *bundle);
+// One more image, empty; |format| is borrowed.
+tsr_buffer *cuda_bundle_add_image(cuda_bundle *bundle, const char *format,
+                                  const char *architecture);
+void cuda_bundle_remove_images(cuda_bundle *bundle);
+// The kernels as PTX for |target|; they store |mark| too.
+void cuda_bundle_ptx(tsr_buffer *out, const char *target, unsigned mark);
 // Writes the manifest anew, with fresh checksums.
 void cuda_bundle_manifest(cuda_bundle *bundle);
 // The single file's bytes.

@@ -193,18 +193,20 @@ static void test_images(void) {
   e.clear_calls();
   CHECK_EQ(tessera_device_open("cuda:0", NULL, &device, &error), TESSERA_OK);
   cuda_bundle_init(&written);
+  tsr_buffer *ptx = &written.images[CUDA_PTX_80].data;
+  tsr_buffer *newer = &written.images[CUDA_PTX_90].data;
   // The cubin is refused, and then the PTX for this device: that for a smaller
   // one does.
-  tsr_buffer_clear(&written.newer);
-  tsr_buffer_append_string(&written.newer, ".version 8.5\n.target sm_90\nno");
+  tsr_buffer_clear(newer);
+  tsr_buffer_append_string(newer, ".version 8.5\n.target sm_90\nno");
   program = prepare(device, &written, &error);
   CHECK_STR(error.message, "");
   CHECK_STR(tessera_program_variant(program), "sm_80 ptx");
   CHECK_EQ(e.call_count("cuModuleLoadDataEx"), 3);
   tessera_program_destroy(program);
   // None does: the message has what the driver's compiler says.
-  tsr_buffer_clear(&written.ptx);
-  tsr_buffer_append_string(&written.ptx, ".version 8.5\n.target sm_80\nyes");
+  tsr_buffer_clear(ptx);
+  tsr_buffer_append_string(ptx, ".version 8.5\n.target sm_80\nyes");
   program = prepare(device, &written, &error);
   CHECK(program == NULL);
   CHECK_EQ(error.status, TESSERA_UNSUPPORTED);
@@ -218,8 +220,8 @@ static void test_images(void) {
   tessera_device_close(device);
   CHECK_EQ(tessera_device_open("cuda:1", NULL, &device, &error), TESSERA_OK);
   // A kernel that the image lacks.
-  tsr_buffer_clear(&written.ptx);
-  tsr_buffer_append_string(&written.ptx,
+  tsr_buffer_clear(ptx);
+  tsr_buffer_append_string(ptx,
                            ".version 8.5\n.target sm_80\n.address_size 64\n"
                            ".visible .entry dump_decode() { ret; }\n");
   program = prepare(device, &written, &error);

@@ -412,17 +412,18 @@ static void test_block_limits(setup *s) {
                 ": kernel 'dump_prefill': it needs 232449 bytes of shared "
                 "memory, a block of this device may have 232448");
   cuda_bundle_init(&written);
+  tsr_buffer *newer = &written.images[CUDA_PTX_90].data;
   tsr_buffer limited;
   tsr_buffer_init(&limited);
-  const char *text = tsr_buffer_text(&written.newer);
+  const char *text = tsr_buffer_text(newer);
   for (const char *end; (end = strstr(text, "\n{")) != NULL; text = end) {
     tsr_buffer_append(&limited, text, (size_t)(end - text));
     tsr_buffer_append_string(&limited, "\n.maxntid 96\n{");
     end += 2;
   }
   tsr_buffer_append_string(&limited, text);
-  tsr_buffer_fini(&written.newer);
-  written.newer = limited;
+  tsr_buffer_fini(newer);
+  *newer = limited;
   cuda_bundle_manifest(&written);
   prepare_fails(s, &written,
                 ": kernel 'dump_prefill': it has blocks of 128 threads, this "
