@@ -77,6 +77,24 @@ static void test_schedules(void) {
   }
 }
 
+// Layer "nothing" has three classes of a decode and a prefill cut each. With
+// the third's for the first's multiprocessors only their places are wrong, and
+// a device would be given half of its class.
+static void test_classes_apart(void) {
+  cuda_bundle b;
+  cuda_bundle_init(&b);
+  tsr_nvidia_schedule *head = cuda_bundle_schedule(&b, 1);
+  tsr_nvidia_cut *cuts =
+      (void *)((tsr_nvidia_step *)(void *)(head + 1) + head->step_count);
+  CHECK_EQ(head->cut_count, 6);
+  cuts[4].multiprocessors = cuts[0].multiprocessors;
+  cuts[5].multiprocessors = cuts[0].multiprocessors;
+  refused(&b, "class", 0,
+          "layer 'nothing': cuda.schedule: cut 4: those for 132 "
+          "multiprocessors are apart");
+  cuda_bundle_fini(&b);
+}
+
 // Whatever 4 bytes of the section hold: it is opened or refused, and nothing
 // is read outside of it (AddressSanitizer, or a crash, would tell).
 static void test_random_words(void) {
@@ -191,12 +209,117 @@ static void test_short_stream(void) {
   cuda_bundle_fini(&b);
 }
 
+// ---- Kernels of an image ----------------------------------------------------
+
+enum { MANY = 17 };  // one more than a layer may have in an image
+
+typedef struct held_case {
+  uint32_t tokens[MANY][2];  // of each kernel
+  const char *held[3];       // by each image
+  const char *layer;         // the layers' list
+  const char *message;       // NULL: nothing is wrong
+} held_case;
+
+#define EACH_1_TO_16                                                      \
+  {1, 1}, {2, 2}, {3, 3}, {4, 4}, {5, 5}, {6, 6}, {7, 7}, {8, 8}, {9, 9}, \
+      {10, 10}, {11, 11}, {12, 12}, {13, 13}, {14, 14}, {15, 15}, {       \
+    16, 16                                                                \
+  }
+#define LIST_0_TO_15 "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]"
+#define LIST_1_TO_16 "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]"
+#define LIST_0_TO_16 "[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]"
+#define OVERLAP(index) \
+  "layer 'wide': cuda.kernels[" index "]: token ranges overlap or descend"
+
+static const held_case held_cases[] = {
+    {{EACH_1_TO_16},
+     {LIST_0_TO_15, LIST_0_TO_15, LIST_0_TO_15},
+     LIST_0_TO_15,
+     NULL},
+    {{EACH_1_TO_16, {17, 17}},
+     {LIST_0_TO_16, LIST_0_TO_16, LIST_0_TO_16},
+     LIST_0_TO_16,
+     "layer 'wide': cuda.kernels: image 'sm_80' holds 17 of them, expected 1 "
+     "to 16"},
+    // 17 in all, 16 in each image: that is what counts. The first two serve
+    // the same token.
+    {{{1, 1}, EACH_1_TO_16},
+     {LIST_1_TO_16, "[0,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]", LIST_1_TO_16},
+     LIST_0_TO_16,
+     NULL},
+    {{{1, 64}, {65, 128}, {1, 128}},
+     {"[2]", "[0,1]", "[0,1]"},
+     "[0,1]",
+     "layer 'wide': cuda.kernels: image 'sm_80' holds 0 of them, expected 1 "
+     "to 16"},
+    {{{1, 64}, {65, 128}, {1, 128}},
+     {"[2]", "[0,1]", "[0,1]"},
+     "[0,2,1]",
+     NULL},
+    // Disjoint in one image, not in the other.
+    {{{1, 64}, {1, 65}, {65, 128}},
+     {"[0,2]", "[1,2]", "[0,2]"},
+     "[0,1,2]",
+     OVERLAP("2")},
+    {{{1, 64}, {1, 64}, {65, 128}},
+     {"[0,2]", "[1,2]", "[0,2]"},
+     "[0,1,2]",
+     NULL},
+    // With a kernel between them that the image does not hold.
+    {{{1, 70}, {2, 64}, {65, 128}, {1, 1}},
+     {"[0,2]", "[1,2,3]", "[1,2,3]"},
+     "[3,0,1,2]",
+     OVERLAP("3")},
+    {{{1, 64}, {65, 128}},
+     {"[0,1]", "[0,1]", "[1]"},
+     "[0,1]",
+     "layer 'wide': cuda.kernels: image 'sm_90' serves 65 to 128 tokens, all "
+     "together 1 to 128"},
+};
+
+static void list_kernels(const held_case *c, tsr_buffer *out) {
+  tsr_buffer_init(out);
+  for (int i = 0; i < MANY && c->tokens[i][0] != 0; ++i) {
+    tsr_buffer_printf(
+        out,
+        "%s{\"name\": \"k%d\", \"strategy\": \"any\", \"mode\": \"prefill\", "
+        "\"tokens\": [%u, %u], \"threads\": 64, \"shared_size\": 0, "
+        "\"block_tokens\": 64}",
+        i == 0 ? "[" : ", ", i, c->tokens[i][0], c->tokens[i][1]);
+  }
+  tsr_buffer_append_char(out, ']');
+}
+
+static void test_held(void) {
+  for (size_t i = 0; i < sizeof(held_cases) / sizeof(held_cases[0]); ++i) {
+    const held_case *c = &held_cases[i];
+    cuda_bundle b;
+    tsr_buffer kernels;
+    tessera_error error = {0};
+    list_kernels(c, &kernels);
+    cuda_bundle_init(&b);
+    b.kernels = tsr_buffer_text(&kernels);
+    b.layer_kernels = c->layer;
+    for (int k = 0; k < 3; ++k) b.images[k].kernels = c->held[k];
+    cuda_bundle_manifest(&b);
+    if (c->message != NULL) {
+      refused(&b, "held", i, c->message);
+    } else {
+      tessera_bundle *opened = cuda_open_bundle(&b, true, &error);
+      CHECK_STR(error.message, "");
+      tessera_bundle_close(opened);
+    }
+    cuda_bundle_fini(&b);
+    tsr_buffer_fini(&kernels);
+  }
+}
+
 // ---- Images -----------------------------------------------------------------
 
 static void image_refused(size_t at, uint8_t value, const char *message) {
   cuda_bundle b;
   cuda_bundle_init(&b);
-  b.cubin.data[at] = (char)value;
+  b.images[CUDA_CUBIN_90].data.data[at] = (char)value;
   cuda_bundle_manifest(&b);
   refused(&b, "cubin byte", at, message);
   cuda_bundle_fini(&b);
@@ -210,7 +333,7 @@ static void test_images(void) {
   image_refused(56, 1, CUBIN "is cut short or damaged");  // segments
   cuda_bundle b;
   cuda_bundle_init(&b);
-  b.ptx.data[7] = '\0';
+  b.images[CUDA_PTX_80].data.data[7] = '\0';
   cuda_bundle_manifest(&b);
   refused(&b, "ptx", 0,
           "image 'sm_80': file: 'kernels/cuda-sm_80.ptx' is no text");
@@ -219,8 +342,10 @@ static void test_images(void) {
 
 int main(void) {
   test_schedules();
+  test_classes_apart();
   test_random_words();
   test_manifests();
+  test_held();
   test_short_stream();
   test_images();
   return test_finish();
