@@ -7,6 +7,7 @@ real one says of one plan is looked at where there is one.
 """
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,24 @@ layer "ragged" {
   tile 64x64;
   residual;
 }
+"""
+
+# Four blocks of three layers; the masks differ from layer to layer. Layers that
+# stand apart differ from those in bias, tokens or kinds only.
+GROUPS = """model "groups";
+weights synthetic seed 7;
+masks synthetic sparse24 70% zero 0% seed 7;
+target cuda sm_80, sm_90;
+tokens 1..8, 65..;
+type bf16;
+for i in 0..3 {
+  for p in ["q", "k"] {
+    layer "blocks.{i}.{p}_proj" { weight synthetic 1024x1024; }
+  }
+  layer "blocks.{i}.up" { weight synthetic 1024x1024; bias; }
+}
+layer "head" { weight synthetic 1024x1024; tokens 1..8; }
+layer "tail" { weight synthetic 1024x1024; dense rows 0..1023; }
 """
 
 PTXAS = """#!/bin/sh
@@ -98,6 +117,103 @@ def test_explain_text():
     check(["square", "8", "decode", "8"] in [row[:4] for row in rows],
           "no row for square, 8 tokens")
     check(bundles() == [], f"explain left {bundles()}")
+
+
+def split_groups(text):
+    """By target and title: the rows below it, in words."""
+    groups = {}
+    target = rows = None
+    for line in text.splitlines():
+        check(len(line) <= 80, f"{len(line)} columns: {line}")
+        if ": predicted for " in line:
+            target = line.split(":")[0]
+        elif re.search(r": \d+ layers?, ", line):
+            rows = groups[(target, line)] = []
+        elif line and not line.startswith(("tokens ", "\u2500")):
+            rows.append(line.split())
+    return groups
+
+
+def check_spread(told, values, unit, what):
+    """|told|, "1.25..1.31 us", is from the least to the greatest value."""
+    number, got = told
+    ends = [float(end) for end in number.split("..")]
+    scale = {"us": 1e-6, "ms": 1e-3, "kB": 1e3, "MB": 1e6, "%": 1}[got]
+    for end, value in ((ends[0], min(values)), (ends[-1], max(values))):
+        check(abs(end * scale - value) <= abs(value) * 6e-3 + unit,
+              f"{what}: {told} of {min(values)} to {max(values)}")
+    check(len(ends) == 1 or ends[0] < ends[1], f"{what}: {told}")
+
+
+def test_explain_groups():
+    """Layers with equal kernels together, each figure as the range that the
+    exact ones of all of them take."""
+    code, out, said = compile_plan("--explain", "--stop-after=schedule",
+                                   plan="groups.tess")
+    check(code == 0 and said == "", f"groups: {code} {said}")
+    groups = split_groups(out)
+    size = "1024 x 1024"
+    titles = {f"blocks.{{0..3}}.{{q,k}}_proj: 8 layers, {size}":
+              [f"blocks.{i}.{p}_proj" for i in range(4) for p in "qk"],
+              f"blocks.{{0..3}}.up: 4 layers, {size}":
+              [f"blocks.{i}.up" for i in range(4)],
+              f"head: 1 layer, {size}": ["head"],
+              f"tail: 1 layer, {size}": ["tail"]}
+    check(list(groups) == [(target, title) for target in ("sm_80", "sm_90")
+                           for title in titles], list(groups))
+    _, out, _ = compile_plan("--explain=json", "--stop-after=schedule",
+                             plan="groups.tess")
+    ranges = 0
+    for target in json.loads(out)["targets"]:
+        for title, layers in titles.items():
+            choices = [c for c in target["choices"] if c["layer"] in layers]
+            rows = groups[(target["target"], title)]
+            check(sum("chosen" in row for row in rows) ==
+                  len({c["tokens"] for c in choices}), f"{title}: {rows}")
+            ranges += check_rows(rows, choices, f"{target['target']}, {title}")
+    check(ranges > 20, f"only {ranges} figures differ between layers")
+
+
+def check_rows(rows, choices, where):
+    """The number of figures that are ranges."""
+    ranges, tokens = 0, None
+    for row in rows:
+        if row[0].isdigit():
+            tokens = int(row.pop(0))
+        if len(row) < 6:
+            continue  # a refusal
+        found = [(c, choice["candidates"][0]["seconds"]) for choice in choices
+                 if choice["tokens"] == tokens for c in choice["candidates"]
+                 if c["strategy"] == row[0] and
+                 c.get("token_tile") == int(row[1])]
+        what = f"{where}: {tokens} tokens, {row}"
+        check(found != [], what)
+        check_spread(row[2:4], [c["seconds"] for c, _ in found], 0, what)
+        bounds = {c["bound"] for c, _ in found}
+        at = 5 if row[4] != "tensor" else 6
+        check(len(bounds) > 1 or " ".join(row[4:at]) in bounds, what)
+        at += 2 * (len(bounds) - 1)
+        if len(bounds) == 1:
+            check_spread(row[at:at + 2], [c["bytes"] for c, _ in found], 0,
+                         what)
+            if row[-1] == "%":
+                check_spread(row[at + 2:], [100 * (c["seconds"] / best - 1)
+                                            for c, best in found], 0.51, what)
+        ranges += sum(".." in word for word in row)
+    return ranges
+
+
+def test_explain_layers():
+    code, out, _ = compile_plan("--explain=layers", "--stop-after=schedule",
+                                plan="groups.tess")
+    check(code == 0, f"layers: {code}")
+    # 13 layers with three ranges, the head with one; two targets.
+    check(out.count("chosen") == 2 * (13 * 3 + 1), out.count("chosen"))
+    for name in ("blocks.0.q_proj", "blocks.3.up", "head", "tail"):
+        check(out.count(f"\n{name} ") == 2, f"{name} in {out}")
+    same = [compile_plan(f"--explain={form}", "--stop-after=schedule")[1]
+            for form in ("text", "layers")]
+    check(same[0] == same[1], "one table where no two layers are alike")
 
 
 def check_choice(choice):
@@ -241,7 +357,11 @@ try:
     with open("ptxas", "w", encoding="utf-8") as file:
         file.write(PTXAS)
     os.chmod("ptxas", 0o755)
+    with open("groups.tess", "w", encoding="utf-8") as file:
+        file.write(GROUPS)
     test_explain_text()
+    test_explain_groups()
+    test_explain_layers()
     test_explain_json()
     test_resources()
     test_without_ptxas()

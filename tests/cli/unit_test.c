@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "common/cli_internal.h"
+#include "common/names.h"
 #include "common/table.h"
 #include "common/terminal.h"
 #include "fixture_commands.h"
@@ -323,6 +324,64 @@ static void make_text(int which, tsr_buffer *out) {
   }
 }
 
+// ---- Names ------------------------------------------------------------------
+
+// |words|: the names, separated by blanks.
+static void check_fold(const char *words, const char *expected) {
+  char copy[1000];
+  const char *names[200];
+  uint32_t count = 0;
+  (void)snprintf(copy, sizeof(copy), "%s", words);
+  for (char *at = strtok(copy, " "); at != NULL; at = strtok(NULL, " ")) {
+    names[count++] = at;
+  }
+  tsr_buffer out = {0};
+  tsr_names_fold(names, count, &out);
+  CHECK_STR(tsr_buffer_text(&out), expected);
+  tsr_buffer_fini(&out);
+}
+
+static void test_names(void) {
+  check_fold("head", "head");
+  check_fold("a b", "{a,b}");
+  check_fold("l.0.q l.0.k l.1.q l.1.k l.2.q l.2.k", "l.{0..2}.{q,k}");
+  check_fold("l.0.q_proj l.0.k_proj", "l.0.{q,k}_proj");
+  // Every name of a pattern was there, and no name is told twice.
+  check_fold("l.0.q l.0.o l.1.q l.2.q l.2.o", "l.{0..2}.q, l.{0,2}.o");
+  check_fold("l.0.q l.1.q l.1.q.x", "l.{0,1}.q, l.1.q.x");
+  check_fold("0 1 2 5 6 9 7 8", "{0..2,5,6,9,7,8}");
+  // Numbers and words are not torn apart.
+  check_fold("layer10 layer11 layer12", "layer{10..12}");
+  check_fold("gate gates", "{gate,gates}");
+  check_fold("ffn1_up ffn2_up", "ffn{1,2}_up");
+  check_fold("a_x a_ b_x", "{a_x,a_,b_x}");
+  check_fold("a07 a08 a09", "a{07,08,09}");
+  check_fold("1up 2up 3up", "{1..3}up");
+  check_fold("9999999998 9999999999", "{9999999998,9999999999}");
+  check_fold("a..b a.c.b", "a.{,c}.b");
+  check_fold("x.1 x.3 x.5 x.7 x.9 x.11 x.13 x.15 x.17 x.19 x.21 x.23 x.25",
+             "x.{1,3,5,7,9,11,13,15,17,19,21,23,...}");
+  check_fold("a b.b c.c.c d.d.d.d e.e.e.e.e f.f.f.f.f.f g.g.g.g.g.g.g",
+             "a, b.b, c.c.c, d.d.d.d, e.e.e.e.e, f.f.f.f.f.f, ...");
+}
+
+static void test_names_out_of_memory(void) {
+  const char *names[] = {"l.0.q", "l.0.k", "l.1.q", "l.1.k"};
+  for (uint64_t nth = 1;; ++nth) {
+    tsr_buffer out = {0};
+    (void)tsr_memory_fail_at(nth);
+    tsr_names_fold(names, 4, &out);
+    uint64_t count = tsr_memory_fail_at(0);
+    bool failed = out.failed;
+    tsr_buffer_fini(&out);
+    if (count < nth) {
+      CHECK(!failed && nth > 1);
+      break;
+    }
+    CHECK(failed);
+  }
+}
+
 static void test_texts_out_of_memory(void) {
   for (int which = 0; which < 6; ++which) {
     for (uint64_t nth = 1;; ++nth) {
@@ -429,6 +488,8 @@ int main(void) {
   test_table();
   test_table_breaks_lines();
   test_table_out_of_memory();
+  test_names();
+  test_names_out_of_memory();
   test_texts_out_of_memory();
   test_map_letters();
   test_map_scale();

@@ -36,6 +36,7 @@ static const char *const target_names[] = {
     "sm_90",   "sm_90a",    "sm_100",    "sm_120",    NULL};
 
 static const char *const report_forms[] = {"text", "json", NULL};
+static const char *const explain_forms[] = {"text", "layers", "json", NULL};
 
 static const tsr_option options[] = {
     {.name = "output",
@@ -103,9 +104,10 @@ static const tsr_option options[] = {
      .type = TSR_OPTION_CHOICE,
      .value = "FORM",
      .implied = "text",
-     .choices = report_forms,
+     .choices = explain_forms,
      .help = "say for each layer and token count which CUDA strategy was "
-             "chosen, and what the others would cost"},
+             "chosen, and what the others would cost; layers with the same "
+             "kernels together, with layers each by itself"},
     {.name = "resources",
      .type = TSR_OPTION_CHOICE,
      .value = "FORM",

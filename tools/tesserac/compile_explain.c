@@ -1,114 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 // tesserac compile --explain: for each layer, target and range of tokens the
 // strategy that was chosen and those that were not, with what the cost model
-// predicts of each (docs/cuda-kernels.md, "Strategies").
+// predicts of each (docs/cuda-kernels.md, "Strategies"). For scripts, layer by
+// layer; compile_explain_text.c has the form for people.
+#include "tesserac/compile_explain.h"
+
 #include <string.h>
 
-#include "common/table.h"
-#include "common/terminal.h"
-#include "tesserac/compile.h"
+uint32_t tsr_explain_answer(const tsr_question *q, uint32_t layer,
+                            tsr_cuda_candidate out[TSR_CUDA_CANDIDATE_LIMIT]) {
+  tsr_cuda_facts facts = tsr_compile_cuda_facts(q->c, layer, q->target);
+  return tsr_cuda_explain(&q->spec, &facts, q->target, q->tokens, out);
+}
 
-// One range of tokens of one layer for one target.
-typedef struct question {
-  const char *layer;
-  uint32_t tokens;
-  bool is_first;  // of its layer
-  uint32_t count;
-  tsr_cuda_candidate candidates[TSR_CUDA_CANDIDATE_LIMIT];
-} question;
-
-typedef void (*teller)(const question *q, void *context);
-
-static void ask_range(const tsr_compile *c, uint32_t layer,
-                      const tsr_cuda_target *target,
-                      const tsr_plan_tokens *range, bool *io_is_first,
-                      teller tell, void *context) {
-  tsr_kernel_spec spec = tsr_compile_spec(&c->layers[layer]);
-  tsr_cuda_facts facts = tsr_compile_cuda_facts(c, layer, target);
+static void ask_range(tsr_question *q, const tsr_plan_tokens *range,
+                      tsr_teller tell, void *context) {
   tsr_cuda_kernel kernels[TSR_KERNEL_LIMIT];
-  spec.token_first = range->first;
-  spec.token_last = range->last;
-  uint32_t count = tsr_cuda_plan(&spec, target, kernels);
+  q->spec.token_first = range->first;
+  q->spec.token_last = range->last;
+  uint32_t count = tsr_cuda_plan(&q->spec, q->target, kernels);
   for (uint32_t i = 0; i < count; ++i) {
     const tsr_kernel_spec *own = &kernels[i].spec;
-    question q = {.layer = c->plan->layers[layer].name,
-                  .tokens = tsr_cuda_judged(own->token_first, own->token_last),
-                  .is_first = *io_is_first};
-    q.count = tsr_cuda_explain(&spec, &facts, target, q.tokens, q.candidates);
-    tell(&q, context);
-    *io_is_first = false;
+    q->tokens = tsr_cuda_judged(own->token_first, own->token_last);
+    tell(q, context);
+    q->is_first = false;
   }
 }
 
-static void ask(const tsr_compile *c, const tsr_cuda_target *target,
-                teller tell, void *context) {
-  for (uint32_t i = 0; i < c->plan->layer_count; ++i) {
-    const tsr_plan_layer *layer = &c->plan->layers[i];
-    bool is_first = true;
-    for (uint32_t r = 0; r < layer->token_count; ++r) {
-      ask_range(c, i, target, &layer->tokens[r], &is_first, tell, context);
-    }
+void tsr_explain_ask(const tsr_compile *c, const tsr_layer_group *group,
+                     const tsr_cuda_target *target, tsr_teller tell,
+                     void *context) {
+  const tsr_plan_layer *plan = &c->plan->layers[group->first];
+  tsr_question q = {.c = c,
+                    .group = group,
+                    .target = target,
+                    .spec = tsr_compile_spec(&c->layers[group->first]),
+                    .is_first = true};
+  for (uint32_t i = 0; i < plan->token_count; ++i) {
+    ask_range(&q, &plan->tokens[i], tell, context);
   }
-}
-
-// ---- For people ------------------------------------------------------------
-
-// "268 M".
-static tsr_number format_flops(uint64_t flops) {
-  tsr_number number = tsr_format_bytes(flops);
-  number.text[strlen(number.text) - 1] = '\0';  // the B of bytes
-  return number;
-}
-
-static void tell_candidate(const question *q, uint32_t index,
-                           tsr_table *table) {
-  const tsr_cuda_candidate *c = &q->candidates[index];
-  tsr_table_cell(table, "%s", index == 0 && q->is_first ? q->layer : "");
-  if (index == 0) {
-    tsr_table_cell(table, "%u", q->tokens);
-  } else {
-    tsr_table_cell(table, "%s", "");
-  }
-  tsr_table_cell(table, "%s", c->strategy);
-  if (!c->is_applicable) {
-    for (int i = 0; i < 5; ++i) tsr_table_cell(table, "%s", "");
-    tsr_table_cell(table, "%s", c->reason);
-    return;
-  }
-  tsr_table_cell(table, "%u", c->kernel.block_tokens);
-  tsr_table_cell(table, "%s", tsr_format_seconds(c->seconds).text);
-  tsr_table_cell(table, "%s", c->bound);
-  tsr_table_cell(table, "%s", tsr_format_bytes(c->bytes).text);
-  tsr_table_cell(table, "%s", format_flops(c->flops).text);
-  if (c->is_chosen) {
-    tsr_table_cell(table, "%s", "chosen");
-  } else {
-    tsr_table_cell(table, "%+.1f %%",
-                   100 * (c->seconds / q->candidates[0].seconds - 1));
-  }
-}
-
-static void tell_rows(const question *q, void *context) {
-  for (uint32_t i = 0; i < q->count; ++i) tell_candidate(q, i, context);
-}
-
-static tsr_status write_text(const tsr_compile *c, tsr_buffer *out,
-                             tsr_error *error) {
-  static const char *const headers[] = {
-      "<layer", ">tokens", "<strategy", ">tile", ">time",
-      "<bound", ">bytes",  ">flops",    "=",     NULL};
-  tsr_status status = TSR_OK;
-  for (uint32_t i = 0; status == TSR_OK && i < c->cuda_target_count; ++i) {
-    const tsr_cuda_target *target = c->cuda_targets[i];
-    tsr_buffer_printf(out, "%s%s: predicted for %s\n", i == 0 ? "" : "\n",
-                      target->name, target->gpu.name);
-    tsr_table *table = tsr_table_create(headers);
-    ask(c, target, tell_rows, table);
-    status =
-        tsr_table_render(table, c->cli->utf8, c->cli->out_color, out, error);
-    tsr_table_destroy(table);
-  }
-  return status;
 }
 
 // ---- For scripts -----------------------------------------------------------
@@ -146,18 +76,30 @@ static void json_candidate(const tsr_cuda_candidate *c, tsr_buffer *out) {
   tsr_buffer_append_char(out, '}');
 }
 
-static void json_question(const question *q, void *context) {
+static void json_question(const tsr_question *q, void *context) {
   json_writer *w = context;
+  uint32_t layer = q->group->first;
+  tsr_cuda_candidate candidates[TSR_CUDA_CANDIDATE_LIMIT];
+  uint32_t count = tsr_explain_answer(q, layer, candidates);
   tsr_buffer_append_string(w->out, w->is_first ? "\n" : ",\n");
   w->is_first = false;
   tsr_buffer_append_string(w->out, "      {");
-  text(w->out, "layer", q->layer);
+  text(w->out, "layer", q->c->plan->layers[layer].name);
   tsr_buffer_printf(w->out, ", \"tokens\": %u, \"candidates\": [", q->tokens);
-  for (uint32_t i = 0; i < q->count; ++i) {
+  for (uint32_t i = 0; i < count; ++i) {
     if (i != 0) tsr_buffer_append_char(w->out, ',');
-    json_candidate(&q->candidates[i], w->out);
+    json_candidate(&candidates[i], w->out);
   }
   tsr_buffer_append_string(w->out, "]}");
+}
+
+static void json_layers(const tsr_compile *c, const tsr_cuda_target *target,
+                        tsr_buffer *out) {
+  json_writer writer = {out, true};
+  for (uint32_t i = 0; i < c->plan->layer_count; ++i) {
+    tsr_layer_group alone = {.first = i, .last = i, .count = 1};
+    tsr_explain_ask(c, &alone, target, json_question, &writer);
+  }
 }
 
 static void write_json(const tsr_compile *c, tsr_buffer *out) {
@@ -169,8 +111,7 @@ static void write_json(const tsr_compile *c, tsr_buffer *out) {
     tsr_buffer_append_string(out, ", ");
     text(out, "gpu", target->gpu.name);
     tsr_buffer_append_string(out, ", \"choices\": [");
-    json_writer writer = {out, true};
-    ask(c, target, json_question, &writer);
+    json_layers(c, target, out);
     tsr_buffer_append_string(out, "]}");
   }
   tsr_buffer_append_string(out, "]}\n");
@@ -188,7 +129,7 @@ tsr_status tsr_compile_explain(tsr_compile *c, tsr_error *error) {
   if (strcmp(form, "json") == 0) {
     write_json(c, &out);
   } else {
-    status = write_text(c, &out, error);
+    status = tsr_explain_text(c, strcmp(form, "layers") == 0, &out, error);
   }
   return tsr_cli_print(c->cli, status, &out, error);
 }
