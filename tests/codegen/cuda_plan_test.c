@@ -167,6 +167,52 @@ static void test_names(void) {
   CHECK_STR(kernels[1][0].name, kernels[0][0].name);
 }
 
+// Of each bucket that serves a range one candidate: the smallest has the plain
+// name, the others' says the tokens of their tile. Kernels of equal names are
+// equal, on all targets.
+typedef struct bucket_case {
+  uint32_t tokens;  // of the layer that is asked for
+  const char *name;
+  uint32_t block_tokens;
+} bucket_case;
+
+static void check_bucket(const bucket_case *b, const tsr_cuda_target *target) {
+  tsr_cuda_facts facts = dense_facts(&llama);
+  tsr_cuda_candidate c[TSR_CUDA_CANDIDATE_LIMIT];
+  uint32_t count = tsr_cuda_explain(&llama, &facts, target, b->tokens, c);
+  uint32_t found = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!c[i].is_applicable || strcmp(c[i].kernel.name, b->name) != 0) continue;
+    ++found;
+    CHECK_EQ(c[i].kernel.block_tokens, b->block_tokens);
+    check_kernel(&c[i].kernel);
+  }
+  if (found != 1) fprintf(stderr, "%s, %s: ", target->name, b->name);
+  CHECK_EQ(found, 1);
+}
+
+static void test_buckets(void) {
+#define REST "_bf16_4096x4096_t128x128_sd_silu_b_r_bf16_"
+  static const bucket_case buckets[] = {
+      {1, "tsr_decode" REST "n1to8", 8},
+      {8, "tsr_decode" REST "n1to8_x16", 16},
+      {1, "tsr_decode" REST "n1to8_x32", 32},
+      {7, "tsr_decode" REST "n1to8_x64", 64},
+      {1, "tsr_prefill" REST "n1to8", 128},
+      {1, "tsr_prefill" REST "n1to8_x256", 256},
+      {33, "tsr_decode" REST "n33to64", 64},
+      {65, "tsr_prefill" REST "n65to128", 128},
+      {128, "tsr_prefill" REST "n65to128_x256", 256},
+      {129, "tsr_prefill" REST "n129up", 256},
+  };
+#undef REST
+  for (uint32_t t = 0; tsr_cuda_target_names[t] != NULL; ++t) {
+    for (size_t i = 0; i < sizeof(buckets) / sizeof(buckets[0]); ++i) {
+      check_bucket(&buckets[i], tsr_cuda_target_find(tsr_cuda_target_names[t]));
+    }
+  }
+}
+
 static void test_refused(void) {
   tsr_kernel_spec spec = llama;
   tsr_cuda_kernel kernels[TSR_KERNEL_LIMIT];
@@ -270,6 +316,7 @@ int main(void) {
     test_llama(tsr_cuda_target_find(tsr_cuda_target_names[i]));
   }
   test_names();
+  test_buckets();
   test_refused();
   test_explained();
   test_bounds();

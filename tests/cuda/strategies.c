@@ -8,8 +8,9 @@
 #include "cost.h"
 #include "nv.h"
 
-// Between decode's 16 and 32: targets without it have other token ranges.
-enum { LAST = 24, WARP_TOKENS = 32 };
+// Between decode's 16 and 32: targets without it have other token ranges. Its
+// second bucket serves the same tokens in tiles of twice the size.
+enum { LAST = 24, WARP_TOKENS = 32, LAST_WIDE = 40, WIDE_TOKENS = 64 };
 
 static const char *refuse(const tsr_kernel_spec *spec,
                           const tsr_cuda_target *target) {
@@ -20,21 +21,24 @@ static const char *refuse(const tsr_kernel_spec *spec,
 
 static uint32_t buckets(uint32_t out_last[TSR_KERNEL_LIMIT]) {
   out_last[0] = LAST;
-  return 1;
+  out_last[1] = LAST_WIDE;
+  return 2;
 }
 
 static tsr_cuda_geometry geometry(const tsr_kernel_spec *spec,
                                   uint32_t bucket_last) {
-  (void)bucket_last;
-  return nv_decode.geometry(spec, WARP_TOKENS);
+  return nv_decode.geometry(spec,
+                            bucket_last == LAST ? WARP_TOKENS : WIDE_TOKENS);
 }
 
-// Half of decode's, so that it is chosen wherever it can be.
+// Half of decode's, so that it is chosen wherever it can be; for more than 16
+// tokens its second bucket, though its first would do.
 static void cost(const tsr_kernel_spec *spec, const tsr_cuda_facts *facts,
                  const tsr_cuda_target *target, uint32_t tokens,
                  tsr_cuda_candidate *out) {
   nv_decode.cost(spec, facts, target, tokens, out);
   out->seconds /= 2;
+  if (tokens > 16 && out->kernel.block_tokens == WIDE_TOKENS) out->seconds /= 2;
 }
 
 // wgmma.fence is for sm_90a alone (PTX ISA 9.7.15.7.1).
