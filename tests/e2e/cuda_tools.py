@@ -229,9 +229,17 @@ def test_errors(tools):
           "h900")
     fails(tools, 1, "no layer takes any of the token counts", "profile",
           "few.bundle", "--tokens", "7")
-    fails(tools, 3, "cpu.bundle", "verify", "cpu.bundle", "--device",
-          "emulated")
-    fails(tools, 3, "gpu.bundle", "verify", "gpu.bundle")
+    # The other family's bundle: what it has instead, and where that runs.
+    manifest = json.loads((tools.folder / "cpu.bundle/manifest.json")
+                          .read_text())
+    has, = [image["variant"] for image in manifest["images"]]
+    for command in ("verify", "bench", "info"):
+        fails(tools, 3, "it was not compiled for a CUDA target; it has "
+              f"{has}: run it on the device host\n", command, "cpu.bundle",
+              "--device", "emulated")
+        fails(tools, 3, "it was not compiled for the host target, but for "
+              "sm_80: run it on a device cuda:N\n", command, "gpu.bundle",
+              "--device", "host")
     for option in ("--threads=1", "--variant=x86-64-v2"):
         fails(tools, 2, f"{option.split('=')[0]} is for the host", "verify",
               "gpu.bundle", "--device", "emulated", option)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cuda_session.h"
+#include "synthetic.h"
 #include "test.h"
 
 extern size_t tsr_cuda_upload_buffer;  // runtime/src/cuda/program.h
@@ -358,6 +359,37 @@ static void test_run_refusals(setup *s) {
   launch_fini(&l);
 }
 
+static void ends_with(const char *message, const char *end) {
+  size_t size = strlen(message), length = strlen(end);
+  CHECK_STR(size < length ? message : message + size - length, end);
+}
+
+// One that was compiled for the host alone, by whatever asks for CUDA.
+static void test_host_bundle(setup *s) {
+  static const char end[] =
+      ": it was not compiled for a CUDA target; it has generic: run it on the "
+      "device host";
+  synthetic written;
+  tsr_buffer bytes;
+  tessera_program *program = NULL;
+  tessera_error *error = &s->error;
+  size_t size = 0;
+  synthetic_init(&written, KERNEL_IMAGE, 1);
+  synthetic_container(&written, &bytes);
+  tessera_bundle *bundle = cuda_open_bytes(&bytes, true, error);
+  CHECK_STR(error->message, "");
+  CHECK_EQ(tessera_program_prepare(bundle, s->device, &program, error),
+           TESSERA_UNSUPPORTED);
+  ends_with(error->message, end);
+  CHECK_EQ(tessera_program_memory(bundle, s->device, &size, error),
+           TESSERA_UNSUPPORTED);
+  ends_with(error->message, end);
+  CHECK(program == NULL && size == 0);
+  tessera_bundle_close(bundle);
+  tsr_buffer_fini(&bytes);
+  synthetic_fini(&written);
+}
+
 static void test_bundle_without_cuda(setup *s) {
   // As the manifest of one that was compiled for the host alone.
   cuda_bundle written;
@@ -373,18 +405,18 @@ static void test_bundle_without_cuda(setup *s) {
   CHECK_STR(error->message, "");
   CHECK_EQ(tessera_program_prepare(bundle, s->device, &program, error),
            TESSERA_UNSUPPORTED);
-  CHECK(strstr(error->message,
-               ": it was not compiled for a CUDA target; it "
-               "has sm_80, sm_90, sm_90") != NULL);
+  ends_with(error->message,
+            ": it was not compiled for a CUDA target; it has sm_80, sm_90, "
+            "sm_90");
   tessera_bundle_close(bundle);
   cuda_bundle_fini(&written);
   tessera_device *host = NULL;
   CHECK_EQ(tessera_device_open("host", NULL, &host, error), TESSERA_OK);
   CHECK_EQ(tessera_program_prepare(s->bundle, host, &program, error),
            TESSERA_UNSUPPORTED);
-  CHECK(strstr(error->message,
-               ": it was not compiled for the host target, but "
-               "for sm_80, sm_90: run it on a device cuda:N") != NULL);
+  ends_with(error->message,
+            ": it was not compiled for the host target, but for sm_80, sm_90: "
+            "run it on a device cuda:N");
   tessera_device_close(host);
 }
 
@@ -715,6 +747,7 @@ int main(int argc, char **argv) {
   test_layer_without_tiles(&s);
   test_other_class();
   test_run_refusals(&s);
+  test_host_bundle(&s);
   test_bundle_without_cuda(&s);
   test_block_limits(&s);
   test_run_only_launches(&s);
