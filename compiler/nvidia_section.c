@@ -177,17 +177,26 @@ static uint64_t worker_cost(const tsr_nvidia_tables *tables,
   return cost;
 }
 
-double tsr_nvidia_imbalance(const tsr_nvidia_tables *tables, uint32_t cut,
-                            tsr_balance balance) {
+tsr_nvidia_shares tsr_nvidia_shares_of(const tsr_nvidia_tables *tables,
+                                       uint32_t cut, tsr_balance balance) {
   const tsr_nvidia_cut *at = &tables->cuts[cut];
-  uint64_t largest = 0, total = 0;
+  tsr_nvidia_shares shares = {.least = UINT64_MAX};
   for (uint32_t i = 0; i < at->worker_count; ++i) {
     uint64_t cost = worker_cost(tables, at, i, balance);
-    total += cost;
-    if (cost > largest) largest = cost;
+    shares.total += cost;
+    if (cost < shares.least) shares.least = cost;
+    if (cost > shares.most) shares.most = cost;
   }
-  if (total == 0) return 1.0;
-  return (double)largest * at->worker_count / (double)total;
+  if (at->worker_count == 0) shares.least = 0;
+  return shares;
+}
+
+double tsr_nvidia_imbalance(const tsr_nvidia_tables *tables, uint32_t cut,
+                            tsr_balance balance) {
+  tsr_nvidia_shares shares = tsr_nvidia_shares_of(tables, cut, balance);
+  if (shares.total == 0) return 1.0;
+  return (double)shares.most * tables->cuts[cut].worker_count /
+         (double)shares.total;
 }
 
 // ---- Text ------------------------------------------------------------------

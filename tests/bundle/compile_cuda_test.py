@@ -239,7 +239,7 @@ def test_inspect():
         check(re.search(f"^{line}", text, re.M), f"{line} in {text}")
     text = inspect("m.bundle", "--layer", "a")
     check("Launches" in text and "CUDA launches" in text and
-          re.search(r"^ +108  decode +\d+ ", text, re.M), text)
+          "CUDA decode" in text and "CUDA prefill" in text, text)
     check("tsr_prefill_" in inspect("m.bundle", "--kernels"), "--kernels")
     compile_cuda("-o", "cuda.bundle", "--target", "sm_80")
     alone = json.loads(inspect("cuda.bundle", "--json"))
@@ -249,6 +249,133 @@ def test_inspect():
     check(re.search(r"^a .* -$", inspect("cuda.bundle"), re.M), "no workers")
     check("Launches" not in inspect("cuda.bundle", "--layer", "a").replace(
         "CUDA launches", ""), "no host launches")
+
+
+CUTS = """model "cuts";
+target cuda sm_80;
+tokens 1..16, 65..;
+weights synthetic seed 7;
+masks synthetic sparse24 60% zero 10% seed 3;
+layer "a" { weight synthetic 1024x2048; }
+layer "b" { weight synthetic 256x128; }
+layer "odd" { weight synthetic 512x1024; tokens 65..200; }
+layer "few" { weight synthetic 256x128; tokens 1..4; }
+"""
+
+
+def table_below(text, title):
+    """The rows below |title|, in words, and the class that each belongs to."""
+    at = next((i for i, line in enumerate(text.splitlines())
+               if line.startswith(title)), None)
+    if at is None:
+        return []
+    rows, device = [], None
+    for line in text.splitlines()[at + 3:]:
+        if not line:
+            break
+        check(len(line) <= 80, f"{len(line)} columns: {line}")
+        words = line.split()
+        if line[:15].strip():
+            device = int(words.pop(0))
+        rows.append((device, words))
+    return rows
+
+
+def is_bytes(words, value):
+    scale = {"B": 1, "kB": 1e3, "MB": 1e6}[words[1]]
+    return abs(float(words[0]) * scale - value) <= 6e-3 * value
+
+
+def pick(cuts, tiles, device):
+    """docs/runtime.md, "Choosing a cut"."""
+    def used(cut):
+        blocks = cut["workers"] * tiles
+        return blocks / (-(-blocks // device) * device)
+    cuts = [c for c in cuts if c["mode"] == "prefill" and
+            c["reductions"] * tiles <= 1020]
+    best = max(map(used, cuts))
+    return min((c for c in cuts if used(c) >= 15 / 16 * best),
+               key=lambda c: (c["partials"], -used(c)))
+
+
+def check_prefill(words, device, cuts):
+    """|words|: a row of the summary, after the class of device."""
+    first, last = map(int, words[0].split(".."))
+    tile = int(words[1])
+    tiles = range(-(-first // tile), -(-last // tile) + 1)
+    picked = [pick(cuts, count, device) for count in tiles]
+    for column, key in ((2, "workers"), (3, "reductions")):
+        values = [cut[key] for cut in picked]
+        ends = sorted({min(values), max(values)})
+        check(words[column] == "..".join(map(str, ends)), f"{words}: {ends}")
+    worst = max(cut["time_imbalance"] for cut in picked)
+    check(abs(float(words[4]) - worst) < 6e-4, f"{words}: {worst}")
+    sizes = [4096 + count * cut["partials"] * tile * 128 * 4
+             if cut["partials"] else 0 for count, cut in zip(tiles, picked)]
+    check(is_bytes(words[5:7], max(sizes)), f"{words}: {max(sizes)} bytes")
+    return last
+
+
+def test_cut_summary():
+    """What one layer shows of its cuts, against all of them as JSON."""
+    (base.folder / "plan.tess").write_text(CUTS)
+    compile_cuda("-o", "m.bundle")
+    layers = json.loads(inspect("m.bundle", "--json"))["layers"]
+    for layer in layers[:3]:
+        text = inspect("m.bundle", "--layer", layer["name"])
+        decode = table_below(text, "CUDA decode")
+        prefill = table_below(text, "CUDA prefill")
+        check([device for device, _ in decode] ==
+              ([] if layer["name"] == "odd" else [84, 108, 128, 132]), decode)
+        expected = ([128, 200] if layer["name"] == "odd" else
+                    [128, 512, 2048, 8192])
+        for device, words in decode:
+            cut, = [c for c in layer["cuda"]["cuts"] if c["mode"] == "decode"
+                    and c["multiprocessors"] == device]
+            mean = layer["packed_bytes"] / cut["workers"]
+            check(words[0] == str(cut["workers"]) and
+                  is_bytes(words[1:3], cut["least_bytes"]) and
+                  is_bytes(words[3:5], mean) and
+                  is_bytes(words[5:7], cut["most_bytes"]) and
+                  words[7] == str(cut["reductions"]), f"{words}: {cut}")
+            size = 4096 + cut["partials"] * 16 * 128 * 4
+            check(is_bytes(words[8:], size if cut["partials"] else 0), words)
+        for device in (84, 108, 128, 132):
+            cuts = [c for c in layer["cuda"]["cuts"]
+                    if c["multiprocessors"] == device]
+            ends = [check_prefill(words, device, cuts)
+                    for of, words in prefill if of == device]
+            check(ends == expected, f"{device}: {ends}")
+    text = inspect("m.bundle", "--layer", "few")
+    check("CUDA decode" in text and "CUDA prefill" not in text, text)
+
+
+def test_all_cuts():
+    (base.folder / "plan.tess").write_text(CUTS)
+    compile_cuda("-o", "m.bundle")
+    layers = json.loads(inspect("m.bundle", "--json"))["layers"]
+    text = inspect("m.bundle", "--cuts")
+    check([line.split(" (")[0] for line in lines_of(text, " cuts ")] ==
+          [f"{layer['name']}: {len(layer['cuda']['cuts'])} cuts"
+           for layer in layers], text)
+    cuts = layers[1]["cuda"]["cuts"]
+    rows = [line.split() for line in
+            inspect("m.bundle", "--cuts", "--layer", "b").splitlines()[3:]]
+    check(rows == [[str(c["multiprocessors"]), c["mode"], str(c["workers"]),
+                    str(c["partials"]), str(c["reductions"]),
+                    f"{c['byte_imbalance']:.3f}", f"{c['time_imbalance']:.3f}"]
+                   for c in cuts], f"{rows}: {cuts}")
+    write(target="host generic")
+    compile_cuda("-o", "host.bundle")
+    done = subprocess.run([base.TESSERAC, "inspect", "host.bundle", "--cuts"],
+                          cwd=base.folder, capture_output=True, text=True)
+    check(done.returncode == 1 and done.stdout == "" and
+          "nothing here is compiled for a cuda target" in done.stderr,
+          f"{done}")
+
+
+def lines_of(text, word):
+    return [line for line in text.splitlines() if word in line]
 
 
 # ---- Targets and emissions --------------------------------------------------

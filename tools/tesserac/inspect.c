@@ -186,6 +186,10 @@ static int show(const tsr_inspection *inspection) {
     draw_maps(inspection, &text);
   } else if (tsr_cli_given(cli, "kernels")) {
     tsr_inspection_kernels(inspection, &text);
+  } else if (tsr_cli_given(cli, "cuts")) {
+    if (status == TSR_OK) {
+      status = tsr_inspection_cuts(inspection, &text, &error);
+    }
   } else if (tsr_cli_given(cli, "layer")) {
     tsr_inspection_details(inspection, &text);
   } else {
@@ -216,6 +220,9 @@ static const tsr_option options[] = {
      .letters = "k",
      .help = "list all kernels",
      .group = "what"},
+    {.name = "cuts",
+     .help = "list every division of the layers between CUDA thread blocks",
+     .group = "what"},
     {.name = "json", .help = "write JSON, with exact numbers"},
     {.name = "tiles",
      .letters = "t",
@@ -243,9 +250,9 @@ const tsr_command tsr_command_inspect = {
         "Shows the layers of a bundle with their shapes, kinds of tiles and "
         "bytes against the dense form, the strategies of their kernels with "
         "the token counts that they serve, and the images with the processors "
-        "that they fit; for CUDA the registers and spills of every kernel and "
-        "how evenly the thread blocks of every cut share the work. With "
-        "--layer: one layer with all parameters of its launches.\n\n"
+        "that they fit; for CUDA the registers and spills of every kernel. "
+        "With --layer: one layer with all parameters of its launches, and how "
+        "evenly CUDA thread blocks share its work.\n\n"
         "The structure of the bundle is always checked; its checksums are, "
         "when asked for.",
     .options = options,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tesserac inspect for people: what a bundle has for CUDA. Bytes against what
-// the format promises, what ptxas said of each kernel, and how evenly the
-// thread blocks of each cut share the work.
+// the format promises, and what ptxas said of each kernel. The cuts:
+// inspect_cuts.c.
 #include <string.h>
 
 #include "common/terminal.h"
@@ -212,28 +212,6 @@ static void launches(const tsr_inspection *inspection, const json_t *cuda,
   tsr_inspection_render(inspection, table, out);
 }
 
-static void cuts(const tsr_inspection *inspection,
-                 const tsr_nvidia_tables *tables, tsr_buffer *out) {
-  static const char *const modes[] = {"decode", "prefill"};
-  static const char *const headers[] = {
-      ">multiprocessors", "<for",        ">thread blocks", ">partial sums",
-      ">split panels",    ">most bytes", ">most time",     NULL};
-  tsr_table *table = tsr_table_create(headers);
-  for (uint32_t i = 0; i < tables->cut_count; ++i) {
-    const tsr_nvidia_cut *cut = &tables->cuts[i];
-    tsr_table_cell(table, "%u", cut->multiprocessors);
-    tsr_table_cell(table, "%s", modes[cut->mode]);
-    tsr_table_cell(table, "%u", cut->worker_count);
-    tsr_table_cell(table, "%u", cut->partial_count);
-    tsr_table_cell(table, "%u", cut->reduction_count);
-    tsr_table_cell(table, "%.3f",
-                   tsr_nvidia_imbalance(tables, i, TSR_BALANCE_BYTES));
-    tsr_table_cell(table, "%.3f",
-                   tsr_nvidia_imbalance(tables, i, TSR_BALANCE_TIME));
-  }
-  tsr_inspection_render(inspection, table, out);
-}
-
 void tsr_inspection_cuda_details(const tsr_inspection *inspection,
                                  tsr_buffer *out) {
   uint32_t index = inspection->first;
@@ -252,13 +230,5 @@ void tsr_inspection_cuda_details(const tsr_inspection *inspection,
                     tsr_format_bytes(bytes.schedule).text);
   tsr_inspection_title(inspection, "CUDA launches", out);
   launches(inspection, cuda, out);
-  tsr_tile_grid grid;
-  tsr_nvidia_tables tables;
-  tsr_arena arena = {0};
-  if (tsr_inspection_schedule(inspection, index, &arena, &grid, &tables)) {
-    tsr_inspection_title(inspection, "Cuts (most: largest share over the mean)",
-                         out);
-    cuts(inspection, &tables, out);
-  }
-  tsr_arena_fini(&arena);
+  tsr_inspection_cut_summary(inspection, index, out);
 }

@@ -61,6 +61,10 @@ static void cuts(const tsr_nvidia_tables *tables, tsr_buffer *out) {
     number(out, "workers", cut->worker_count);
     number(out, "partials", cut->partial_count);
     number(out, "reductions", cut->reduction_count);
+    tsr_nvidia_shares bytes =
+        tsr_nvidia_shares_of(tables, i, TSR_BALANCE_BYTES);
+    number(out, "least_bytes", bytes.least);
+    number(out, "most_bytes", bytes.most);
     tsr_buffer_printf(out,
                       "\"byte_imbalance\": %.6f, \"time_imbalance\": %.6f}",
                       tsr_nvidia_imbalance(tables, i, TSR_BALANCE_BYTES),

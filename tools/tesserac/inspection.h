@@ -87,11 +87,17 @@ void tsr_inspection_cuda_kernels(const tsr_inspection *inspection,
                                  tsr_buffer *out);
 void tsr_inspection_cuda_details(const tsr_inspection *inspection,
                                  tsr_buffer *out);
+// In few rows, how a layer's steps are divided between thread blocks.
+void tsr_inspection_cut_summary(const tsr_inspection *inspection,
+                                uint32_t index, tsr_buffer *out);
 
 // The forms. They append to |out|.
 void tsr_inspection_tables(const tsr_inspection *inspection, tsr_buffer *out);
 void tsr_inspection_kernels(const tsr_inspection *inspection, tsr_buffer *out);
 void tsr_inspection_details(const tsr_inspection *inspection, tsr_buffer *out);
+// --cuts: all of them. Fails where no layer has any.
+TSR_MUST_USE tsr_status tsr_inspection_cuts(const tsr_inspection *inspection,
+                                            tsr_buffer *out, tsr_error *error);
 void tsr_inspection_write_json(const tsr_inspection *inspection, bool tiles,
                                tsr_buffer *out);
 

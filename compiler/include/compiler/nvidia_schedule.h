@@ -51,6 +51,16 @@ void tsr_nvidia_tables_dump(const tsr_nvidia_tables *tables, tsr_buffer *out);
 void tsr_nvidia_class_dump(const tsr_nvidia_tables *tables,
                            uint32_t multiprocessors, tsr_buffer *out);
 
+// What the workers of a cut have to do.
+typedef struct tsr_nvidia_shares {
+  uint64_t least, most;
+  uint64_t total;
+} tsr_nvidia_shares;
+
+// Of cut |cut|, in bytes or in tensor-core time.
+tsr_nvidia_shares tsr_nvidia_shares_of(const tsr_nvidia_tables *tables,
+                                       uint32_t cut, tsr_balance balance);
+
 // Largest share over the mean share of cut |cut|, in bytes or in tensor-core
 // time.
 double tsr_nvidia_imbalance(const tsr_nvidia_tables *tables, uint32_t cut,

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which kernel runs a number of tokens, and which of the bundle's cuts divides
 // the layer between thread blocks. docs/runtime.md states the rule.
+#include "base/nvidia_cut.h"
 #include "cuda/program.h"
-
-// Efficiencies within a sixteenth of the best are taken for equal: what is
-// predicted is not more exact than that.
-static const double near_equal = 15.0 / 16.0;
 
 static const tsr_bundle_cuda_kernel *pick_kernel(const tessera_layer *layer,
                                                  const tsr_cuda_tables *tables,
@@ -27,53 +24,13 @@ static uint32_t count_tiles(const tsr_bundle_cuda_kernel *kernel,
   return (token_count - 1) / kernel->block_tokens + 1;
 }
 
-// Enough counters in a workspace's header, and blocks that a grid may have.
-static bool fits(const tsr_nvidia_cut *cut, uint32_t tiles) {
-  return (uint64_t)tiles * cut->reduction_count <= TSR_NVIDIA_COUNTERS &&
-         (uint64_t)tiles * cut->worker_count <= INT32_MAX;
-}
-
-// The share of the device's time in which its multiprocessors have a block: all
-// waves but the last are full. 1 for any number of full waves.
-static double efficiency(const tsr_nvidia_cut *cut, uint32_t tiles,
-                         uint32_t multiprocessors) {
-  uint64_t blocks = (uint64_t)tiles * cut->worker_count;
-  uint64_t waves = (blocks - 1) / multiprocessors + 1;
-  return (double)blocks / ((double)waves * multiprocessors);
-}
-
-static const tsr_nvidia_cut *pick_prefill(const tsr_cuda_tables *tables,
-                                          uint32_t tiles,
-                                          uint32_t multiprocessors) {
-  double best = 0;
-  const tsr_nvidia_cut *chosen = NULL;
-  double chosen_at = 0;
-  for (uint32_t i = 0; i < tables->cut_count; ++i) {
-    const tsr_nvidia_cut *cut = &tables->cuts[i];
-    if (cut->mode != TSR_NVIDIA_PREFILL || !fits(cut, tiles)) continue;
-    double here = efficiency(cut, tiles, multiprocessors);
-    if (here > best) best = here;
-  }
-  for (uint32_t i = 0; i < tables->cut_count; ++i) {
-    const tsr_nvidia_cut *cut = &tables->cuts[i];
-    if (cut->mode != TSR_NVIDIA_PREFILL || !fits(cut, tiles)) continue;
-    double here = efficiency(cut, tiles, multiprocessors);
-    if (here < best * near_equal) continue;
-    if (chosen == NULL || cut->partial_count < chosen->partial_count ||
-        (cut->partial_count == chosen->partial_count && here > chosen_at)) {
-      chosen = cut;
-      chosen_at = here;
-    }
-  }
-  return chosen;
-}
-
-static const tsr_nvidia_cut *pick_decode(const tsr_cuda_tables *tables) {
-  for (uint32_t i = 0; i < tables->cut_count; ++i) {
-    const tsr_nvidia_cut *cut = &tables->cuts[i];
-    if (cut->mode == TSR_NVIDIA_DECODE) return fits(cut, 1) ? cut : NULL;
-  }
-  return NULL;
+static const tsr_nvidia_cut *pick_cut(const tsr_cuda_device *device,
+                                      const tsr_cuda_tables *tables,
+                                      const tsr_bundle_cuda_kernel *kernel,
+                                      uint32_t tiles) {
+  return tsr_nvidia_cut_pick(tables->cuts, tables->cut_count,
+                             (tsr_nvidia_mode)kernel->mode, tiles,
+                             device->multiprocessors);
 }
 
 static tessera_status fail_tokens(const tessera_layer *layer,
@@ -105,9 +62,7 @@ tessera_status tsr_cuda_choose(const tsr_cuda_device *device,
   uint32_t tiles = count_tiles(kernel, token_count);
   out_choice->kernel = kernel;
   out_choice->token_tiles = tiles;
-  out_choice->cut = kernel->mode == TSR_NVIDIA_DECODE
-                        ? pick_decode(tables)
-                        : pick_prefill(tables, tiles, device->multiprocessors);
+  out_choice->cut = pick_cut(device, tables, kernel, tiles);
   if (out_choice->cut != NULL) return TESSERA_OK;
   return tsr_fail(error, TESSERA_INVALID_ARGUMENT,
                   "%u tokens need more thread blocks than a launch may have",
@@ -145,12 +100,9 @@ bool tsr_cuda_largest_workspace(const tsr_cuda_device *device,
     if (tiles_last > TSR_NVIDIA_COUNTERS) tiles_last = TSR_NVIDIA_COUNTERS;
     for (; tiles <= tiles_last; ++tiles) {
       uint64_t size = 0;
-      tsr_cuda_choice choice = {
-          .kernel = kernel,
-          .cut = kernel->mode == TSR_NVIDIA_DECODE
-                     ? pick_decode(tables)
-                     : pick_prefill(tables, tiles, device->multiprocessors),
-          .token_tiles = tiles};
+      tsr_cuda_choice choice = {.kernel = kernel,
+                                .cut = pick_cut(device, tables, kernel, tiles),
+                                .token_tiles = tiles};
       if (choice.cut == NULL) continue;
       if (!tsr_cuda_choice_workspace(layer, &choice, &size)) return false;
       if (size > *out_size) *out_size = size;
