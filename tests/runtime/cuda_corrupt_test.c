@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "container.h"
+#include "cubin.h"
 #include "cuda_session.h"
 #include "test.h"
 
@@ -77,6 +79,162 @@ static void test_schedules(void) {
   }
 }
 
+// ---- Sections of other sizes ------------------------------------------------
+
+// The tables of a section, to be written anew with other counts.
+typedef struct tables {
+  tsr_nvidia_schedule head;
+  tsr_nvidia_step steps[32];
+  tsr_nvidia_cut cuts[1025];
+  tsr_nvidia_worker workers[64];
+  tsr_nvidia_segment segments[64];
+} tables;
+
+static void section_read(cuda_bundle *b, uint32_t layer, tables *out) {
+  const char *at = cuda_bundle_schedule(b, layer);
+  memset(out, 0, sizeof(*out));
+#define TAKE(table, count)                               \
+  memcpy(out->table, at, (count) * sizeof(*out->table)); \
+  at += (count) * sizeof(*out->table)
+  memcpy(&out->head, at, sizeof(out->head));
+  at += sizeof(out->head);
+  TAKE(steps, out->head.step_count);
+  TAKE(cuts, out->head.cut_count);
+  TAKE(workers, out->head.worker_count);
+  TAKE(segments, out->head.segment_count);
+#undef TAKE
+}
+
+// Behind all others, and all of it says so. |missing|: bytes less than that.
+static void section_write(cuda_bundle *b, uint32_t layer, const tables *s,
+                          size_t missing) {
+  static const char zeros[4096];
+  tsr_buffer *out = &b->weights;
+  cuda_layer *to = &b->layers[layer];
+  container_align(out, 64);
+  to->offsets[2] = out->size;
+  to->steps = s->head.step_count;
+#define PUT(table, count) \
+  tsr_buffer_append(out, s->table, (count) * sizeof(*s->table))
+  tsr_buffer_append(out, &s->head, sizeof(s->head));
+  PUT(steps, s->head.step_count);
+  PUT(cuts, s->head.cut_count);
+  PUT(workers, s->head.worker_count);
+  PUT(segments, s->head.segment_count);
+#undef PUT
+  to->sizes[2] = out->size - to->offsets[2] - missing;
+  container_align(out, 64);
+  tsr_buffer_append(out, zeros, sizeof(zeros));
+  cuda_bundle_manifest(b);
+}
+
+static void section_refused(cuda_bundle *b, uint32_t layer, const tables *s,
+                            size_t missing, const char *message) {
+  char text[400];
+  section_write(b, layer, s, missing);
+  (void)snprintf(text, sizeof(text), "layer '%s': cuda.schedule: %s",
+                 layer == 0 ? "wide" : "nothing", message);
+  refused(b, "section", layer, text);
+  cuda_bundle_fini(b);
+}
+
+// Counts of layer "wide", which has 15, 8, 28 and 46.
+static void test_counts(void) {
+  static const struct {
+    uint32_t steps, cuts, workers, segments;
+    const char *message;
+  } cases[] = {
+      {15, 0, 28, 46, "0 cuts, expected 1 to 1024"},
+      {15, 1025, 28, 46, "1025 cuts, expected 1 to 1024"},
+      {14, 8, 28, 46, "14 steps, the grid has more"},
+      {16, 8, 28, 46, "16 steps, the grid has 15"},
+      {15, 8, 29, 46, "29 workers, 46 segments; the cuts have 28, 46"},
+      {15, 8, 28, 47, "28 workers, 47 segments; the cuts have 28, 46"},
+  };
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+    static tables s;
+    cuda_bundle b;
+    cuda_bundle_init(&b);
+    section_read(&b, 0, &s);
+    s.head.step_count = cases[i].steps;
+    s.head.cut_count = cases[i].cuts;
+    s.head.worker_count = cases[i].workers;
+    s.head.segment_count = cases[i].segments;
+    section_refused(&b, 0, &s, 0, cases[i].message);
+  }
+}
+
+static void test_short_section(void) {
+  static tables s;
+  cuda_bundle b;
+  cuda_bundle_init(&b);
+  section_read(&b, 1, &s);
+  s.head.cut_count = s.head.worker_count = s.head.segment_count = 0;
+  section_refused(&b, 1, &s, 1, "31 bytes are too few for its header");
+}
+
+// The last cut of a layer of one panel without steps: without that panel, and
+// with one too many.
+static void test_panels(void) {
+  static tables s;
+  cuda_bundle b;
+  cuda_bundle_init(&b);
+  section_read(&b, 1, &s);
+  s.head.segment_count = 5;
+  s.cuts[5].segment_count = 0;
+  s.workers[5].segment_end = 0;
+  section_refused(&b, 1, &s, 0, "cut 5: it ends at panel 0 of 1, step 0 of 0");
+  cuda_bundle_init(&b);
+  section_read(&b, 1, &s);
+  s.head.segment_count = 7;
+  s.cuts[5].segment_count = 2;
+  s.workers[5].segment_end = 2;
+  s.segments[6] = s.segments[5];
+  s.segments[6].panel = 1;
+  section_refused(&b, 1, &s, 0, "cut 5: segment 1: panel 1, expected 1 of 1");
+}
+
+// A share of a panel's steps has some.
+static void test_empty_share(void) {
+  static tables s;
+  cuda_bundle b;
+  cuda_bundle_init(&b);
+  section_read(&b, 0, &s);
+  s.workers[1].step_end = s.workers[1].step_first;
+  s.segments[1].step_end = s.workers[1].step_first;
+  section_refused(&b, 0, &s, 0,
+                  "cut 0: segment 1: steps 2 to 2, expected 2 to 2");
+}
+
+// What is said of a layer that has no cut for decode: its first cut's workers.
+static void test_prefill_alone(void) {
+  static const char kernels[] =
+      "[{\"name\": \"p\", \"strategy\": \"prefill\", \"mode\": \"prefill\", "
+      "\"tokens\": [1, 9], \"threads\": 64, \"shared_size\": 0, "
+      "\"block_tokens\": 64}]";
+  static tables s;
+  cuda_bundle b;
+  tessera_error error = {0};
+  tessera_layer_info info = {.size = sizeof(info)};
+  cuda_bundle_init(&b);
+  b.kernels = kernels;
+  b.layer_kernels = "[0]";
+  for (uint32_t i = 0; i < b.image_count; ++i) b.images[i].kernels = "[0]";
+  section_read(&b, 0, &s);
+  for (uint32_t i = 0; i < s.head.cut_count; ++i) {
+    s.cuts[i].mode = TSR_NVIDIA_PREFILL;
+  }
+  section_write(&b, 0, &s, 0);
+  tessera_bundle *opened = cuda_open_bundle(&b, true, &error);
+  CHECK_STR(error.message, "");
+  CHECK_EQ(tessera_layer_query(tessera_bundle_find_layer(opened, "wide"), &info,
+                               &error),
+           TESSERA_OK);
+  CHECK_EQ(info.worker_count, 7);
+  tessera_bundle_close(opened);
+  cuda_bundle_fini(&b);
+}
+
 // Layer "nothing" has three classes of a decode and a prefill cut each. With
 // the third's for the first's multiprocessors only their places are wrong, and
 // a device would be given half of its class.
@@ -129,6 +287,8 @@ static const text_case text_cases[] = {
     {"\"variant\": \"sm_90\", \"format\": \"ptx\"",
      "\"variant\": \"sm_80\", \"format\": \"ptx\"",
      "image 'sm_80': variant: occurs twice"},
+    {"\"cuda_kernels\": [", "\"cuda_kernels\": 1, \"x\": [",
+     "cuda_kernels: expected an array"},
     {"dump_decode", "dump decode",
      "cuda_kernels[0].name: 'dump decode' is not a C identifier"},
     {"\"mode\": \"decode\"", "\"mode\": \"encode\"",
@@ -325,8 +485,82 @@ static void image_refused(size_t at, uint8_t value, const char *message) {
   cuda_bundle_fini(&b);
 }
 
-static void test_images(void) {
+// A cubin with a section or a segment: |count| of them from byte |place| on,
+// where the entry has |range| as its offset and size.
+static void elf_refused(bool is_segment, uint64_t place, uint16_t count,
+                        uint32_t type, const uint64_t range[2],
+                        const char *message) {
+  enum { ENTRY = 64, SECTIONS = 40, SEGMENTS = 32, COUNTS = 54 };
+  static const size_t ranges[2][2] = {{24, 32}, {8, 32}};
+  uint16_t entry_size = is_segment ? 56 : 64;
+  cuda_bundle b;
+  tessera_error error = {0};
+  cuda_bundle_init(&b);
+  tsr_buffer *cubin = &b.images[CUDA_CUBIN_90].data;
+  tsr_buffer_clear(cubin);
+  cubin_write(cubin, "sm_90", CUBIN_V1);
+  for (int i = 0; i < ENTRY; ++i) tsr_buffer_append_char(cubin, '\0');
+  char *entry = cubin->data + ENTRY;
+  char *counts = cubin->data + COUNTS + (is_segment ? 0 : 4);
+  memcpy(cubin->data + (is_segment ? SEGMENTS : SECTIONS), &place, 8);
+  memcpy(counts, &entry_size, 2);
+  memcpy(counts + 2, &count, 2);
+  memcpy(entry + (is_segment ? 0 : 4), &type, 4);
+  memcpy(entry + ranges[is_segment][0], &range[0], 8);
+  memcpy(entry + ranges[is_segment][1], &range[1], 8);
+  cuda_bundle_manifest(&b);
+  if (message != NULL) {
+    refused(&b, is_segment ? "segment" : "section", count, message);
+  } else {
+    tessera_bundle *opened = cuda_open_bundle(&b, true, &error);
+    CHECK_STR(error.message, "");
+    tessera_bundle_close(opened);
+  }
+  cuda_bundle_fini(&b);
+}
+
 #define CUBIN "image 'sm_90': file: 'kernels/cuda-sm_90.cubin' "
+
+// The file has 128 bytes. A table, and what its entries are of, may reach to
+// its end; sections without bytes (SHT_NOBITS) and entries that are not in use
+// (PT_NULL) may say what they like.
+static void test_elf_ranges(void) {
+  static const char damaged[] = CUBIN "is cut short or damaged";
+  static const uint64_t whole[] = {0, 128}, late[] = {129, 0}, end[] = {128, 0},
+                        longer[] = {64, 65}, huge[] = {64, UINT64_MAX};
+  for (int segment = 0; segment < 2; ++segment) {
+    bool is_segment = segment != 0;
+    uint32_t empty = is_segment ? 0 : 8;
+    elf_refused(is_segment, 64, 1, 1, whole, NULL);
+    elf_refused(is_segment, 64, 1, 1, end, NULL);
+    elf_refused(is_segment, 64, 1, 1, late, damaged);
+    elf_refused(is_segment, 64, 1, 1, longer, damaged);
+    elf_refused(is_segment, 64, 1, 1, huge, damaged);
+    elf_refused(is_segment, 64, 1, empty, huge, NULL);
+    elf_refused(is_segment, 64, 2, 1, whole, damaged);
+    elf_refused(is_segment, 73, 1, 1, whole, damaged);
+    elf_refused(is_segment, 129, 1, 1, whole, damaged);
+    elf_refused(is_segment, UINT64_MAX, 1, 1, whole, damaged);
+  }
+}
+
+static void image_is(uint32_t index, size_t size, const char *message) {
+  cuda_bundle b;
+  cuda_bundle_init(&b);
+  b.images[index].data.size = size;
+  cuda_bundle_manifest(&b);
+  refused(&b, "image", index, message);
+  cuda_bundle_fini(&b);
+}
+
+static void test_short_images(void) {
+  image_is(CUDA_CUBIN_90, 63, CUBIN "is no 64-bit little-endian ELF file");
+  image_is(CUDA_CUBIN_90, 0, CUBIN "is no 64-bit little-endian ELF file");
+  image_is(CUDA_PTX_80, 0,
+           "image 'sm_80': file: 'kernels/cuda-sm_80.ptx' is no text");
+}
+
+static void test_images(void) {
   image_refused(0, 'x', CUBIN "is no 64-bit little-endian ELF file");
   image_refused(18, 62, CUBIN "is no CUDA code");
   image_refused(60, 1, CUBIN "is cut short or damaged");  // sections
@@ -342,11 +576,18 @@ static void test_images(void) {
 
 int main(void) {
   test_schedules();
+  test_counts();
+  test_short_section();
+  test_panels();
+  test_empty_share();
+  test_prefill_alone();
   test_classes_apart();
   test_random_words();
   test_manifests();
   test_held();
   test_short_stream();
+  test_elf_ranges();
+  test_short_images();
   test_images();
   return test_finish();
 }
