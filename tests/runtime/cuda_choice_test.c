@@ -90,6 +90,22 @@ static void test_grid(void) {
   CHECK_EQ(chosen(cuts, 1, 2048, NULL), -1);
 }
 
+// Partial sums of more bytes than there are addresses.
+static void test_no_memory(void) {
+  tsr_bundle_cuda_kernel kernel = {.block_tokens = 1 << 12};
+  tessera_layer layer = {.info = {.tile_rows = 1 << 20}};
+  tsr_nvidia_cut split = cut(1, 1 << 8, 1);
+  tsr_cuda_choice choice = {
+      .kernel = &kernel, .cut = &split, .token_tiles = 1 << 20};
+  static const uint32_t impossible[] = {1 << 9, 1 << 10, UINT32_MAX};
+  uint64_t size = 0;
+  CHECK(tsr_cuda_choice_workspace(&layer, &choice, &size));
+  for (int i = 0; i < 3; ++i) {
+    split.partial_count = impossible[i];
+    CHECK(!tsr_cuda_choice_workspace(&layer, &choice, &size));
+  }
+}
+
 // ---- Classes ----------------------------------------------------------------
 
 static void test_classes(void) {
@@ -130,12 +146,18 @@ static struct {
   const void *data[4];
   char ends[4];  // what follows the image's bytes
   int calls;
+  const char *log;
 } fake;
 
 static CUresult fake_load(CUmodule *out_module, const void *data,
                           unsigned count, int *names, void **values) {
-  (void)out_module, (void)names, (void)values;
+  (void)out_module;
   CHECK_EQ(count, 2);
+  CHECK_EQ(names[0], CU_JIT_ERROR_LOG_BUFFER);
+  CHECK_EQ(names[1], CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES);
+  if (fake.log != NULL) {
+    (void)snprintf(values[0], (size_t)(uintptr_t)values[1], "%s", fake.log);
+  }
   fake.data[fake.calls] = data;
   fake.ends[fake.calls] = ((const char *)data)[5];
   return fake.results[fake.calls++];
@@ -147,7 +169,8 @@ static CUresult fake_text(CUresult result, const char **out_text) {
   return CUDA_SUCCESS;
 }
 
-// Each variant is "cubin NAME" or "ptx NAME"; "ptx! NAME" has another ABI.
+// Each variant is "cubin NAME", "ptx NAME" or, of the host, "host NAME"; "ptx!
+// NAME" has another ABI.
 static const char *loaded(uint32_t capability, const char *const *variants,
                           tessera_status expected) {
   static char variant[64];
@@ -158,16 +181,18 @@ static const char *loaded(uint32_t capability, const char *const *variants,
                                   .cuGetErrorName = fake_text,
                                   .cuGetErrorString = fake_text};
   const tsr_cuda_device device = {.driver = &driver, .capability = capability};
-  tsr_image images[8];
+  tsr_image images[12];
   tessera_bundle bundle = {.images = images};
   for (; variants[bundle.image_count] != NULL; ++bundle.image_count) {
     const char *text = variants[bundle.image_count];
     const char *name = strchr(text, ' ') + 1;
     images[bundle.image_count] =
-        (tsr_image){.family = "cuda",
+        (tsr_image){.family = text[0] == 'h' ? "host" : "cuda",
                     .variant = name,
                     .architecture = name,
-                    .format = text[0] == 'c' ? TSR_IMAGE_CUBIN : TSR_IMAGE_PTX,
+                    .format = text[0] == 'c'   ? TSR_IMAGE_CUBIN
+                              : text[0] == 'p' ? TSR_IMAGE_PTX
+                                               : TSR_IMAGE_NATIVE,
                     .abi = TSR_NVIDIA_ABI_VERSION + (uint32_t)(name[-2] == '!'),
                     .member = &member};
   }
@@ -206,6 +231,67 @@ static void test_images(void) {
   CHECK_EQ(fake.ends[0], '\0');  // a string, though the file has no end
 }
 
+// What is no name of an architecture, or one that is not known yet, is passed
+// by; so are the images of the host.
+static void test_strangers(void) {
+  CHECK_STR(LOADED(90, "ptx gfx90", "ptx sm_80"), "sm_80 ptx");
+  CHECK_STR(LOADED(90, "ptx sm_90x", "ptx sm_80"), "sm_80 ptx");
+  CHECK_STR(LOADED(90, "ptx sm_90aa", "ptx sm_80"), "sm_80 ptx");
+  CHECK_STR(LOADED(90, "ptx sm_", "ptx sm_80"), "sm_80 ptx");
+  CHECK_STR(LOADED(90, "ptx sm_4294967376", "ptx sm_80"), "sm_80 ptx");
+  CHECK_STR(LOADED(90, "host sm_90", "ptx sm_80"), "sm_80 ptx");
+  CHECK_EQ(fake.calls, 1);
+}
+
+static void test_none(void) {
+  static const char *const some[] = {"host x86-64-v3", "ptx sm_80",
+                                     "cubin sm_90a", "ptx! sm_70", NULL};
+  static const char *const none[] = {NULL};
+  static const char *const many[] = {"ptx sm_80000000000000000000",
+                                     "ptx sm_80000000000000000000",
+                                     "ptx sm_80000000000000000000",
+                                     "ptx sm_80000000000000000000",
+                                     "ptx sm_80000000000000000000",
+                                     "ptx sm_80000000000000000000",
+                                     "ptx sm_80000000000000000000",
+                                     "ptx sm_80000000000000000000",
+                                     "ptx sm_80000000000000000000",
+                                     "ptx sm_80000000000000000000",
+                                     NULL};
+  memset(&fake, 0, sizeof(fake));
+  CHECK_STR(loaded(75, some, TESSERA_UNSUPPORTED),
+            "no image is for compute capability 7.5; it has host x86-64-v3, "
+            "cuda sm_80 ptx, cuda sm_90a cubin, cuda sm_70 ptx");
+  CHECK_STR(loaded(90, none, TESSERA_UNSUPPORTED),
+            "no image is for compute capability 9.0; it has none");
+  // More than the message has room for.
+  const char *message = loaded(90, many, TESSERA_UNSUPPORTED);
+  CHECK(strlen(message) > 300 && strlen(message) < 400);
+  CHECK_EQ(fake.calls, 0);
+}
+
+// A compiler that says much: the first 72 characters of its first line.
+static void test_log(void) {
+  static const char *const one[] = {"ptx sm_80", NULL};
+  memset(&fake, 0, sizeof(fake));
+  fake.results[0] = CUDA_ERROR_INVALID_PTX;
+  fake.log =
+      "ptxas fatal: 789012345678901234567890123456789012345678901234567"
+      "890123456789 and more";
+  CHECK_STR(
+      loaded(90, one, TESSERA_UNSUPPORTED),
+      "the driver takes none of its images: sm_80 ptx: REFUSED: ptxas "
+      "fatal: 78901234567890123456789012345678901234567890123456789012345");
+  static const char *const logs[] = {"first\r\nsecond", "first\nsecond"};
+  for (int i = 0; i < 2; ++i) {
+    memset(&fake, 0, sizeof(fake));
+    fake.results[0] = CUDA_ERROR_INVALID_PTX;
+    fake.log = logs[i];
+    CHECK_STR(loaded(90, one, TESSERA_UNSUPPORTED),
+              "the driver takes none of its images: sm_80 ptx: REFUSED: first");
+  }
+}
+
 static void test_refusals(void) {
   static const CUresult refusals[] = {CUDA_ERROR_INVALID_IMAGE,
                                       CUDA_ERROR_NO_BINARY_FOR_GPU,
@@ -233,8 +319,12 @@ int main(void) {
   test_larger_share();
   test_counters();
   test_grid();
+  test_no_memory();
   test_classes();
   test_images();
+  test_strangers();
+  test_none();
+  test_log();
   test_refusals();
   return test_finish();
 }

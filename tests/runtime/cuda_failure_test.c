@@ -2,11 +2,14 @@
 // Every call of the driver and every allocation that opening, preparing,
 // running and closing make, made to fail in turn: each failure is told, names
 // the call, and leaves nothing behind.
+#include <dlfcn.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
 #include "cuda_session.h"
 #include "test.h"
+
+extern size_t tsr_cuda_upload_buffer;  // runtime/src/cuda/program.h
 
 static emu e;
 static tessera_bundle *bundle;
@@ -67,6 +70,65 @@ static void release(objects *o) {
   tessera_program_destroy(o->program);
   tessera_device_close(o->device);
   memset(o, 0, sizeof(*o));
+}
+
+// ---- Missing drivers --------------------------------------------------------
+
+static void device_fails(const char *name, tessera_status status,
+                         const char *message) {
+  tessera_device *device = NULL;
+  tessera_error error;
+  CHECK_EQ(tessera_device_open(name, NULL, &device, &error), status);
+  CHECK(device == NULL);
+  CHECK_STR(error.message, message);
+}
+
+static void test_missing_driver(void) {
+  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", "/absent.so", 1), 0);
+  device_fails("cuda", TESSERA_UNAVAILABLE,
+               "device 'cuda:0': there is no CUDA driver: /absent.so: cannot "
+               "open shared object file: No such file or directory");
+  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", "libm.so.6", 1), 0);
+  device_fails("cuda:0", TESSERA_UNAVAILABLE,
+               "device 'cuda:0': 'libm.so.6' is no CUDA driver");
+  tessera_device *device = NULL;
+  tessera_error error;
+  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", OLD_DRIVER, 1), 0);
+  CHECK_EQ(tessera_device_open("cuda", NULL, &device, &error),
+           TESSERA_UNAVAILABLE);
+  CHECK(strstr(error.message,
+               "' is too old: it is of CUDA 11.4, 12.0 or newer "
+               "is needed") != NULL);
+  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", EMPTY_DRIVER, 1), 0);
+  CHECK_EQ(tessera_device_open("cuda", NULL, &device, &error),
+           TESSERA_UNAVAILABLE);
+  CHECK(strstr(error.message, "' has no cuGetErrorName of CUDA 6.0") != NULL);
+}
+
+// A failure to start is not kept: the next attempt may succeed.
+static void test_driver_does_not_start(void) {
+  CHECK_EQ(e.fail("cuInit", 1, 100), 0);
+  device_fails("cuda:0", TESSERA_UNAVAILABLE,
+               "device 'cuda:0': the CUDA driver does not start: "
+               "CUDA_ERROR_NO_DEVICE (no CUDA-capable device is detected)");
+}
+
+// Without a name it is the system's.
+static void test_usual_driver(void) {
+  tessera_device *device = NULL;
+  tessera_error error = {0};
+  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", "", 1), 0);
+  void *usual = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (usual != NULL) {
+    printf("SKIPPED: there is a CUDA driver here\n");
+    (void)dlclose(usual);
+    return;
+  }
+  CHECK_EQ(tessera_device_open("cuda", NULL, &device, &error),
+           TESSERA_UNAVAILABLE);
+  CHECK(strstr(error.message,
+               "device 'cuda:0': there is no CUDA driver: libcuda.so.1: ") ==
+        error.message);
 }
 
 // ---- Calls of the driver ----------------------------------------------------
@@ -150,6 +212,103 @@ static void test_calls(void) {
   CHECK(failures > 40);
 }
 
+// Also those of an upload that takes many buffers: the copies that are under
+// way are waited for before their buffers go.
+static void test_calls_of_upload(void) {
+  static const char *const names[] = {"cuMemcpyHtoDAsync", "cuEventRecord",
+                                      "cuEventSynchronize",
+                                      "cuStreamSynchronize"};
+  size_t usual = tsr_cuda_upload_buffer;
+  tsr_cuda_upload_buffer = 16384;
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
+    objects o = {0};
+    tessera_error error = {0};
+    e.clear_calls();
+    CHECK_EQ(live(&o, &error), TESSERA_OK);
+    uint64_t count = e.call_count(names[i]);
+    release(&o);
+    CHECK(count > (i < 3 ? 4u : 1u));
+    for (uint64_t nth = 1; nth <= count; ++nth) {
+      fail_call(names[i], nth);
+      CHECK(e.call_count("cuStreamSynchronize") != 0);
+    }
+  }
+  tsr_cuda_upload_buffer = usual;
+}
+
+// A result that is no lack of memory, and one that even the driver has no name
+// for, as those of a newer one may be.
+static void test_other_results(void) {
+  static const struct {
+    int result;
+    const char *message;
+  } cases[] = {
+      {CUDA_ERROR_LAUNCH_FAILED,
+       "layer 'wide': cuLaunchKernel of 'dump_decode': "
+       "CUDA_ERROR_LAUNCH_FAILED (unspecified launch failure)"},
+      {12345,
+       "layer 'wide': cuLaunchKernel of 'dump_decode': unknown error (no "
+       "description)"},
+  };
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); ++i) {
+    objects o = {0};
+    tessera_error error = {0};
+    CHECK_EQ(e.fail("cuLaunchKernel", 1, cases[i].result), 0);
+    CHECK_EQ(live(&o, &error), TESSERA_DEVICE);
+    CHECK_EQ(error.native, cases[i].result);
+    CHECK_STR(error.message, cases[i].message);
+    release(&o);
+  }
+}
+
+// A context that cannot be entered, or tells nothing.
+static void test_callers_context(void) {
+  static const char *const names[] = {"cuCtxPushCurrent", "cuCtxGetDevice"};
+  CUcontext mine = NULL, now = NULL;
+  CHECK_EQ(e.ctx_create(&mine, 0, 0), CUDA_SUCCESS);
+  CHECK_EQ(e.ctx_set(NULL), CUDA_SUCCESS);
+  for (int i = 0; i < 2; ++i) {
+    tessera_device_options options = {.size = sizeof(options), .context = mine};
+    tessera_device *device = NULL;
+    tessera_error error = {0};
+    char said[200];
+    CHECK_EQ(e.fail(names[i], 1, CUDA_ERROR_INVALID_CONTEXT), 0);
+    CHECK_EQ(tessera_device_open("cuda:0", &options, &device, &error),
+             TESSERA_DEVICE);
+    CHECK(device == NULL);
+    CHECK_EQ(error.native, CUDA_ERROR_INVALID_CONTEXT);
+    (void)snprintf(said, sizeof(said),
+                   "device 'cuda:0': %s: CUDA_ERROR_INVALID_CONTEXT (",
+                   names[i]);
+    CHECK(strncmp(error.message, said, strlen(said)) == 0);
+    CHECK_EQ(e.ctx_get(&now), CUDA_SUCCESS);
+    CHECK(now == NULL);
+  }
+  CHECK_EQ(e.ctx_destroy(mine), CUDA_SUCCESS);
+}
+
+// An upload in the caller's stream makes none of its own, and is done when it
+// returns.
+static void test_callers_stream(void) {
+  tessera_prepare_options options = {.size = sizeof(options),
+                                     .stream = CU_STREAM_PER_THREAD};
+  tessera_device *device = NULL;
+  tessera_program *program = NULL;
+  tessera_error error = {0};
+  e.clear_calls();
+  CHECK_EQ(tessera_device_open("cuda:0", NULL, &device, &error), TESSERA_OK);
+  CHECK_EQ(
+      tessera_program_prepare_with(bundle, device, &options, &program, &error),
+      TESSERA_OK);
+  CHECK_STR(error.message, "");
+  CHECK_EQ(e.call_count("cuStreamCreate"), 0);
+  CHECK_EQ(e.call_count("cuStreamSynchronize"), 1);
+  tessera_program_destroy(program);
+  tessera_device_close(device);
+  CHECK_EQ(e.call_count("cuStreamDestroy"), 0);
+  check_balance("");
+}
+
 // ---- Allocations ------------------------------------------------------------
 
 static void test_allocations(void) {
@@ -169,6 +328,27 @@ static void test_allocations(void) {
     release(&o);
     check_balance("");
   }
+}
+
+static void test_allocations_of_opening(void) {
+  cuda_bundle written;
+  tsr_buffer bytes;
+  tessera_error error = {0};
+  cuda_bundle_init(&written);
+  cuda_bundle_container(&written, &bytes);
+  (void)tsr_memory_fail_at(0);
+  tessera_bundle_close(cuda_open_bytes(&bytes, true, &error));
+  CHECK_STR(error.message, "");
+  uint64_t count = tsr_memory_fail_at(0);
+  CHECK(count > 4);
+  for (uint64_t nth = 1; nth <= count; ++nth) {
+    (void)tsr_memory_fail_at(nth);
+    CHECK(cuda_open_bytes(&bytes, true, &error) == NULL);
+    (void)tsr_memory_fail_at(0);
+    CHECK_EQ(error.status, TESSERA_OUT_OF_MEMORY);
+  }
+  tsr_buffer_fini(&bytes);
+  cuda_bundle_fini(&written);
 }
 
 // ---- Images -----------------------------------------------------------------
@@ -238,12 +418,20 @@ int main(int argc, char **argv) {
   cuda_bundle written;
   tessera_error error = {0};
   if (argc != 2) return 2;
+  test_missing_driver();
+  test_usual_driver();
   e = emu_open(argv[1], "h100,a100");
+  test_driver_does_not_start();
   cuda_bundle_init(&written);
   bundle = cuda_open_bundle(&written, true, &error);
   CHECK_STR(error.message, "");
   test_calls();
+  test_calls_of_upload();
+  test_other_results();
+  test_callers_context();
+  test_callers_stream();
   test_allocations();
+  test_allocations_of_opening();
   test_images();
   tessera_bundle_close(bundle);
   cuda_bundle_fini(&written);

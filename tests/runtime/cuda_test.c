@@ -44,7 +44,7 @@ static void setup_fini(setup *s) {
   cuda_bundle_fini(&s->written);
 }
 
-// ---- Missing drivers --------------------------------------------------------
+// ---- Devices ----------------------------------------------------------------
 
 static void device_fails(const char *name, tessera_status status,
                          const char *message) {
@@ -54,38 +54,6 @@ static void device_fails(const char *name, tessera_status status,
   CHECK(device == NULL);
   CHECK_STR(error.message, message);
 }
-
-static void test_missing_driver(void) {
-  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", "/absent.so", 1), 0);
-  device_fails("cuda", TESSERA_UNAVAILABLE,
-               "device 'cuda:0': there is no CUDA driver: /absent.so: cannot "
-               "open shared object file: No such file or directory");
-  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", "libm.so.6", 1), 0);
-  device_fails("cuda:0", TESSERA_UNAVAILABLE,
-               "device 'cuda:0': 'libm.so.6' is no CUDA driver");
-  tessera_device *device = NULL;
-  tessera_error error;
-  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", OLD_DRIVER, 1), 0);
-  CHECK_EQ(tessera_device_open("cuda", NULL, &device, &error),
-           TESSERA_UNAVAILABLE);
-  CHECK(strstr(error.message,
-               "' is too old: it is of CUDA 11.4, 12.0 or newer "
-               "is needed") != NULL);
-  CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", EMPTY_DRIVER, 1), 0);
-  CHECK_EQ(tessera_device_open("cuda", NULL, &device, &error),
-           TESSERA_UNAVAILABLE);
-  CHECK(strstr(error.message, "' has no cuGetErrorName of CUDA 6.0") != NULL);
-}
-
-// A failure to start is not kept: the next attempt may succeed.
-static void test_driver_does_not_start(void) {
-  CHECK_EQ(e.fail("cuInit", 1, 100), 0);
-  device_fails("cuda:0", TESSERA_UNAVAILABLE,
-               "device 'cuda:0': the CUDA driver does not start: "
-               "CUDA_ERROR_NO_DEVICE (no CUDA-capable device is detected)");
-}
-
-// ---- Devices ----------------------------------------------------------------
 
 static void test_devices(void) {
   tessera_device *device = NULL;
@@ -345,6 +313,10 @@ static void test_run_refusals(setup *s) {
   run_fails(&l,
             "layer 'wide': no kernel for 65 tokens; it takes 1..64, "
             "66..131072");
+  l.args.token_count = CUDA_PREFILL_LAST + 1;
+  run_fails(&l,
+            "layer 'wide': no kernel for 131073 tokens; it takes 1..64, "
+            "66..131072");
   l.args.token_count = 4;
   l.args.input = NULL;
   run_fails(&l, "layer 'wide': input is NULL");
@@ -418,6 +390,41 @@ static void test_bundle_without_cuda(setup *s) {
             ": it was not compiled for the host target, but for sm_80, sm_90: "
             "run it on a device cuda:N");
   tessera_device_close(host);
+}
+
+// One with a layer that has no part for CUDA: the others run.
+static void test_layer_without_cuda(void) {
+  static const char part[] = "\"cuda\": {\"steps\"";
+  setup s = {.error = {0}};
+  launch l;
+  uint64_t dump[DUMP_COUNT];
+  size_t size = 0;
+  cuda_bundle_init(&s.written);
+  char *last = strstr(s.written.manifest.data, part);
+  CHECK(last != NULL && (last = strstr(last + 1, part)) != NULL);
+  if (last != NULL) last[1] = 'o';
+  s.bundle = cuda_open_bundle(&s.written, true, &s.error);
+  CHECK_EQ(tessera_device_open("cuda:0", NULL, &s.device, &s.error),
+           TESSERA_OK);
+  CHECK_EQ(tessera_program_prepare(s.bundle, s.device, &s.program, &s.error),
+           TESSERA_OK);
+  CHECK_STR(s.error.message, "");
+  s.wide = tessera_bundle_find_layer(s.bundle, "wide");
+  launch_init(&l, &s, s.wide, 3, NULL);
+  launch_run(&l, dump);
+  same_cut(&s, dump, 0);
+  l.layer = tessera_bundle_find_layer(s.bundle, "nothing");
+  CHECK_EQ(tessera_layer_workspace(s.program, l.layer, 3, &size, &s.error),
+           TESSERA_UNSUPPORTED);
+  CHECK_STR(s.error.message,
+            "layer 'nothing': it was not compiled for a CUDA target");
+  l.args.residual = NULL;
+  CHECK_EQ(tessera_linear_run(s.program, l.layer, &l.args, &s.error),
+           TESSERA_UNSUPPORTED);
+  CHECK_STR(s.error.message,
+            "layer 'nothing': it was not compiled for a CUDA target");
+  launch_fini(&l);
+  setup_fini(&s);
 }
 
 static void prepare_fails(setup *s, cuda_bundle *written, const char *message) {
@@ -734,9 +741,7 @@ static void test_context_is_untouched(setup *s) {
 int main(int argc, char **argv) {
   setup s;
   if (argc != 2) return 2;
-  test_missing_driver();
   e = emu_open(argv[1], "h100,a100");
-  test_driver_does_not_start();
   test_devices();
   test_callers_context();
   setup_init(&s, "cuda");
@@ -749,6 +754,7 @@ int main(int argc, char **argv) {
   test_run_refusals(&s);
   test_host_bundle(&s);
   test_bundle_without_cuda(&s);
+  test_layer_without_cuda();
   test_block_limits(&s);
   test_run_only_launches(&s);
   test_capture(&s);
