@@ -199,7 +199,7 @@ def check_links(tree):
                 continue
             if not (folder / target).exists():
                 wrong.append(f"{name}: links to {target}, which is not there")
-        for target in re.findall(r"(?<![\w/])(\./scripts/\w+)", text):
+        for target in re.findall(r"(?<![\w/])(\./scripts/[\w-]+)", text):
             if not (tree.root / target).exists():
                 wrong.append(f"{name}: runs {target}, which is not there")
     return wrong
