@@ -8,7 +8,7 @@
 
 #include "base/float16.h"
 #include "base/memory.h"
-#include "random.h"
+#include "support/random.h"
 #include "test.h"
 
 static const char plan_text[] =

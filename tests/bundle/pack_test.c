@@ -3,74 +3,32 @@
 // edge, random shapes; and what is not a packed tile is found out.
 #include <stdlib.h>
 
-#include "base/float16.h"
 #include "base/memory.h"
 #include "compiler/host_pack.h"
-#include "random.h"
+#include "support/tile.h"
 #include "test.h"
 
-enum { ROWS = 256, COLUMNS = 512, MARGIN = 64 };
-
-// A matrix larger than any tile; tiles are packed from inside it.
-static float values[ROWS][COLUMNS + MARGIN];
-static uint8_t keep[ROWS][(COLUMNS + MARGIN) / 8];
+static matrix m;
 static uint16_t unpacked[ROWS * COLUMNS];
 static uint8_t unpacked_keep[ROWS * COLUMNS];
 static uint8_t *packed;
 
-enum { PACKED_SIZE = ROWS * COLUMNS * 2 };
-
-static int kept(uint32_t row, uint32_t column) {
-  return keep[row][column / 8] >> column % 8 & 1;
-}
-
-// The keep bits of the group of 4 that |column| begins.
-static void set_group(uint32_t row, uint32_t column, unsigned bits) {
-  for (uint32_t i = 0; i < 4; ++i) {
-    uint8_t bit = (uint8_t)(1u << (column + i) % 8);
-    uint8_t *byte = &keep[row][(column + i) / 8];
-    *byte = (uint8_t)(bits >> i & 1 ? *byte | bit : *byte & ~bit);
-  }
+// Some of what is kept is zero.
+static float fraction(uint64_t *random) {
+  float value = random_uniform(random);
+  return random_below(random, 16) == 0 ? 0.0f : value;
 }
 
 static void fill(uint64_t *random, bool sparse) {
-  static const uint8_t patterns[] = {3, 5, 6, 9, 10, 12, 1, 2, 4, 8, 0};
-  for (uint32_t row = 0; row < ROWS; ++row) {
-    for (uint32_t column = 0; column < COLUMNS + MARGIN; column += 4) {
-      unsigned bits = sparse ? patterns[random_below(random, 11)]
-                             : random_below(random, 16);
-      set_group(row, column, bits);
-      for (uint32_t i = 0; i < 4; ++i) {
-        float value = random_float(random);
-        if (random_below(random, 16) == 0) value = 0.0f;  // kept zeros
-        values[row][column + i] = kept(row, column + i) ? value : 0.0f;
-      }
-    }
-  }
+  matrix_fill(&m, random, sparse ? TSR_KIND_SPARSE24 : TSR_KIND_DENSE,
+              fraction);
 }
 
-static uint16_t rounded(float value, tsr_dtype type) {
-  return type == TSR_DTYPE_BF16 ? tsr_bf16_from_float(value)
-                                : tsr_fp16_from_float(value);
-}
-
-static void check_element(uint32_t rows, uint32_t columns, uint32_t first,
-                          tsr_kind kind, tsr_dtype type) {
-  uint32_t wrong_values = 0, wrong_keep = 0;
-  for (uint32_t row = 0; row < rows; ++row) {
-    for (uint32_t column = 0; column < columns; ++column) {
-      uint16_t expected = rounded(values[row][first + column], type);
-      uint16_t value = unpacked[row * columns + column];
-      uint8_t bit = unpacked_keep[row * columns + column];
-      wrong_values += value != expected;
-      // What is kept stays kept; what was filled in is zero.
-      wrong_keep += kind == TSR_KIND_DENSE
-                        ? bit != 1
-                        : (kept(row, first + column) && !bit);
-    }
-  }
-  CHECK_EQ(wrong_values, 0);
-  CHECK_EQ(wrong_keep, 0);
+static void pack(uint32_t first, uint32_t rows, uint32_t columns, tsr_kind kind,
+                 tsr_dtype type) {
+  tsr_host_pack_tile(&m.values[0][first], WIDTH, &m.keep[0][0],
+                     sizeof(m.keep[0]), first, rows, columns, kind, type,
+                     packed);
 }
 
 static void check_tile(uint32_t rows, uint32_t columns, uint32_t first,
@@ -78,15 +36,14 @@ static void check_tile(uint32_t rows, uint32_t columns, uint32_t first,
   uint64_t size = tsr_host_tile_size(rows, columns, kind);
   CHECK(size <= PACKED_SIZE);
   memset(packed, 0xa5, size + 64);
-  tsr_host_pack_tile(&values[0][first], COLUMNS + MARGIN, &keep[0][0],
-                     sizeof(keep[0]), first, rows, columns, kind, type, packed);
+  pack(first, rows, columns, kind, type);
   for (int i = 0; i < 64; ++i) CHECK_EQ(packed[size + (uint64_t)i], 0xa5);
   tsr_error error = {0};
   CHECK_EQ(tsr_host_unpack_tile(packed, rows, columns, kind, unpacked,
                                 unpacked_keep, &error),
            TSR_OK);
   CHECK_STR(error.message, "");
-  check_element(rows, columns, first, kind, type);
+  matrix_check(&m, first, rows, columns, kind, type, unpacked, unpacked_keep);
 }
 
 static void test_ragged_edges(uint64_t *random) {
@@ -124,14 +81,12 @@ static void test_every_pattern(uint64_t *random) {
     if (filled[bits] == 0) continue;
     fill(random, false);
     for (uint32_t row = 0; row < 8; ++row) {
-      set_group(row, 0, bits);
+      matrix_set_quad(&m, row, 0, bits);
       for (uint32_t i = 0; i < 4; ++i)
-        values[row][i] = (float)(row * 4 + i + 1);
+        m.values[row][i] = (float)(row * 4 + i + 1);
     }
     memset(packed, 0xff, 128);
-    tsr_host_pack_tile(&values[0][0], COLUMNS + MARGIN, &keep[0][0],
-                       sizeof(keep[0]), 0, 8, 4, TSR_KIND_SPARSE24,
-                       TSR_DTYPE_BF16, packed);
+    pack(0, 8, 4, TSR_KIND_SPARSE24, TSR_DTYPE_BF16);
     uint32_t mask;
     memcpy(&mask, packed, 4);
     CHECK_EQ(mask, filled[bits] * 0x11111111u);
@@ -143,7 +98,7 @@ static void test_every_pattern(uint64_t *random) {
         memcpy(&value, packed + next, 2);
         next += 2;
         // The filled-in position is zero although the source was not.
-        float expected = bits >> i & 1 ? values[row][i] : 0.0f;
+        float expected = bits >> i & 1 ? m.values[row][i] : 0.0f;
         CHECK_EQ(value, tsr_bf16_from_float(expected));
       }
     }
@@ -155,11 +110,11 @@ static void test_every_pattern(uint64_t *random) {
 static void test_dense_layout(void) {
   for (uint32_t row = 0; row < 40; ++row) {
     for (uint32_t column = 0; column < 8; ++column) {
-      values[row][column] = (float)(row * 8 + column);  // exact in fp16
+      m.values[row][column] = (float)(row * 8 + column);  // exact in fp16
     }
   }
-  tsr_host_pack_tile(&values[0][0], COLUMNS + MARGIN, NULL, 0, 0, 40, 8,
-                     TSR_KIND_DENSE, TSR_DTYPE_F16, packed);
+  tsr_host_pack_tile(&m.values[0][0], WIDTH, NULL, 0, 0, 40, 8, TSR_KIND_DENSE,
+                     TSR_DTYPE_F16, packed);
   const uint16_t *next = (const uint16_t *)(const void *)packed;
   for (uint32_t micro = 0; micro < 40; micro += 32) {
     for (uint32_t quad = 0; quad < 8; quad += 4) {
@@ -188,7 +143,7 @@ static void test_rounding(uint64_t *random) {
       // Near the exponents where halves round, overflow and vanish.
       if (row % 2 == 1) bits = (bits & 0x8fffffffu) | 0x30000000u;
       if (row % 4 == 2) bits = (bits & 0x87ffffffu) | 0x40000000u;
-      values[row][column] = tsr_float_from_bits(bits);
+      m.values[row][column] = tsr_float_from_bits(bits);
     }
   }
   check_tile(ROWS, COLUMNS, 0, TSR_KIND_DENSE, TSR_DTYPE_F16);
@@ -197,9 +152,7 @@ static void test_rounding(uint64_t *random) {
 
 static void test_damage(uint64_t *random) {
   fill(random, true);
-  tsr_host_pack_tile(&values[0][0], COLUMNS + MARGIN, &keep[0][0],
-                     sizeof(keep[0]), 0, 30, 34, TSR_KIND_SPARSE24,
-                     TSR_DTYPE_BF16, packed);
+  pack(0, 30, 34, TSR_KIND_SPARSE24, TSR_DTYPE_BF16);
   uint64_t size = tsr_host_tile_size(30, 34, TSR_KIND_SPARSE24);
   tsr_error error = {0};
   uint8_t saved = packed[0];

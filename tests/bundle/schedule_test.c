@@ -10,7 +10,8 @@
 #include "base/float16.h"
 #include "base/memory.h"
 #include "compiler/host_pack.h"
-#include "random.h"
+#include "support/grid.h"
+#include "support/random.h"
 #include "test.h"
 
 typedef struct problem {
@@ -22,12 +23,9 @@ typedef struct problem {
 
 static void grid_init(problem *p, uint32_t rows, uint32_t columns,
                       tsr_tile_shape tile) {
-  tsr_tile_grid *grid = &p->grid;
-  *grid = (tsr_tile_grid){.tile = tile, .rows = rows, .columns = columns};
-  grid->panel_count = (rows + tile.rows - 1) / tile.rows;
-  grid->column_count = (columns + tile.columns - 1) / tile.columns;
-  size_t cells = (size_t)grid->panel_count * grid->column_count;
-  grid->kinds = tsr_arena_alloc(&p->arena, cells);
+  p->grid = grid_of(rows, columns, tile, NULL);
+  size_t cells = (size_t)p->grid.panel_count * p->grid.column_count;
+  p->grid.kinds = tsr_arena_alloc(&p->arena, cells);
 }
 
 static void grid_randomize(problem *p, uint64_t *random) {

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "layer.h"
+#include "support/random.h"
 
 #ifdef HAVE_CBLAS
 #include <cblas.h>

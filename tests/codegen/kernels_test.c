@@ -9,8 +9,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/float16.h"
 #include "layer.h"
+#include "support/activation.h"
+#include "support/number.h"
+#include "support/random.h"
 #include "test.h"
 
 enum { GUARD = 256, POISON = 0xa5 };
@@ -74,24 +76,6 @@ typedef struct run {
   uint32_t output_columns;
 } run;
 
-static float load_typed(const void *data, size_t index, tsr_dtype type) {
-  if (type == TSR_DTYPE_F32) return ((const float *)data)[index];
-  uint16_t bits;
-  memcpy(&bits, (const uint8_t *)data + 2 * index, 2);
-  return type == TSR_DTYPE_BF16 ? tsr_bf16_to_float(bits)
-                                : tsr_fp16_to_float(bits);
-}
-
-static void store_typed(void *data, size_t index, tsr_dtype type, float v) {
-  uint16_t bits =
-      type == TSR_DTYPE_BF16 ? tsr_bf16_from_float(v) : tsr_fp16_from_float(v);
-  if (type == TSR_DTYPE_F32) {
-    memcpy((uint8_t *)data + 4 * index, &v, 4);
-  } else {
-    memcpy((uint8_t *)data + 2 * index, &bits, 2);
-  }
-}
-
 static void run_create(run *r, const layer *l, const image *im, uint32_t tokens,
                        uint32_t extra) {
   const tsr_kernel_spec *spec = &l->spec;
@@ -112,12 +96,12 @@ static void run_create(run *r, const layer *l, const image *im, uint32_t tokens,
   uint64_t state = tokens * 77 + extra;
   for (uint32_t t = 0; t < tokens; ++t) {
     for (uint32_t c = 0; c < spec->columns; ++c) {
-      store_typed(r->input.data, t * (size_t)r->input_stride + c,
-                  spec->weight_type, random_uniform(&state));
+      number_store(r->input.data, t * (size_t)r->input_stride + c,
+                   spec->weight_type, random_uniform(&state));
     }
     for (uint32_t c = 0; c < r->output_columns; ++c) {
-      store_typed(r->residual.data, t * (size_t)r->residual_stride + c,
-                  spec->output_type, random_uniform(&state));
+      number_store(r->residual.data, t * (size_t)r->residual_stride + c,
+                   spec->output_type, random_uniform(&state));
     }
   }
   memcpy(r->bias.data, l->bias, spec->rows * sizeof(float));
@@ -170,26 +154,6 @@ static void execute(const run *r) {
   CHECK(guarded_destroy(&partials));
 }
 
-static double activation(tsr_activation a, double v) {
-  double inner = 0.79788456080286535588 * (v + 0.044715 * v * v * v);
-  switch (a) {
-    case TSR_ACTIVATION_NONE:
-      return v;
-    case TSR_ACTIVATION_RELU:
-      return v > 0 ? v : 0;
-    case TSR_ACTIVATION_GELU_ERF:
-    case TSR_ACTIVATION_GEGLU_ERF:
-      return v * 0.5 * erfc(-v * 0.70710678118654752440);
-    case TSR_ACTIVATION_GELU_TANH:
-    case TSR_ACTIVATION_GEGLU_TANH:
-      return v / (1 + exp(-2 * inner));
-    case TSR_ACTIVATION_SILU:
-    case TSR_ACTIVATION_SWIGLU:
-      return v / (1 + exp(-v));
-  }
-  return v;
-}
-
 // W x + b of one row and the bound of its error.
 static double product(const run *r, uint32_t token, uint32_t row,
                       double *out_error) {
@@ -198,8 +162,8 @@ static double product(const run *r, uint32_t token, uint32_t row,
   double size = 0;
   for (uint32_t c = 0; c < l->spec.columns; ++c) {
     double w = l->weights[row * (size_t)l->spec.columns + c];
-    double x = load_typed(r->input.data, token * (size_t)r->input_stride + c,
-                          l->spec.weight_type);
+    double x = number_load(r->input.data, token * (size_t)r->input_stride + c,
+                           l->spec.weight_type);
     sum += w * x;
     size += fabs(w * x);
   }
@@ -226,7 +190,7 @@ static double expected(const run *r, uint32_t token, uint32_t column,
   bool gated = tsr_activation_is_gated(spec->activation);
   double error = 0;
   double v = product(r, token, gated ? 2 * column : column, &error);
-  double y = activation(spec->activation, v);
+  double y = activation_exact(spec->activation, v);
   bool exact = spec->activation <= TSR_ACTIVATION_RELU;
   error = exact ? error : 1.13 * error + fabs(y) * 0x1p-20 + 0x1p-100;
   if (gated) {
@@ -237,9 +201,9 @@ static double expected(const run *r, uint32_t token, uint32_t column,
     error += fabs(y) * 0x1p-24;
   }
   if (spec->has_residual) {
-    y += (double)load_typed(r->residual.data,
-                            token * (size_t)r->residual_stride + column,
-                            spec->output_type);
+    y += (double)number_load(r->residual.data,
+                             token * (size_t)r->residual_stride + column,
+                             spec->output_type);
     error += fabs(y) * 0x1p-24;
   }
   *out_error = error + rounding(spec->output_type, fabs(y) + error);
@@ -254,8 +218,8 @@ static double compare(const run *r, const char *what) {
     for (uint32_t c = 0; c < r->output_columns; ++c) {
       double bound = 0;
       double want = expected(r, t, c, &bound);
-      double got = load_typed(r->output.data, t * (size_t)r->output_stride + c,
-                              spec->output_type);
+      double got = number_load(r->output.data, t * (size_t)r->output_stride + c,
+                               spec->output_type);
       double ratio = fabs(got - want) / bound;
       if (!(ratio <= 1) && reported++ < 3) {
         fprintf(stderr, "%s: token %u of %u, column %u: %g, expected %g\n",

@@ -56,7 +56,4 @@ uint32_t image_kernel(const image *im, uint64_t tokens);
 // Whether this machine can run |variant| (the flags of /proc/cpuinfo).
 bool machine_can(const char *variant);
 
-uint64_t random_next(uint64_t *state);
-float random_uniform(uint64_t *state);  // [-1, 1)
-
 #endif  // TESTS_CODEGEN_LAYER_H_

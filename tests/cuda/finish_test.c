@@ -6,9 +6,11 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/float16.h"
 #include "compiler/fragment_pack.h"
 #include "device_internal.h"
+#include "support/number.h"
+#include "support/random.h"
+#include "support/sweep.h"
 #include "test.h"
 
 enum { ROWS = 32768, TILE_ROWS = 256, PANELS = ROWS / TILE_ROWS };
@@ -114,19 +116,10 @@ static float outputs[ROWS];
 static uint16_t input[64];  // X: not used, but there
 static tsr_nvidia_segment panels[PANELS];
 
-// Every exponent and sign, random mantissas; first the special ones.
+static const sweep all = {"sm_80", inputs, ROWS};
+
 static void make_inputs(void) {
-  static const float special[] = {0.0f,   -0.0f,  1.0f,     -1.0f,    88.0f,
-                                  -88.0f, 1e-40f, -1e-40f,  3e38f,    -3e38f,
-                                  -13.0f, -3.0f,  65504.0f, 65519.0f, 65520.0f};
-  uint64_t state = 3;
-  for (uint32_t i = 0; i < ROWS; ++i) {
-    uint32_t exponent = i % 255;
-    if (i % 2 == 0) exponent = 118 + i / 2 % 18;  // 2^-9 .. 2^8
-    uint32_t bits = (uint32_t)random_next(&state) & 0x807fffffu;
-    inputs[i] = tsr_float_from_bits(bits | exponent << 23);
-  }
-  memcpy(inputs, special, sizeof(special));
+  sweep_fill(inputs, ROWS);
   for (uint32_t i = 0; i < PANELS; ++i) {
     panels[i] =
         (tsr_nvidia_segment){.panel = i, .partial = TSR_NVIDIA_NO_PARTIAL};
@@ -162,14 +155,6 @@ static void evaluate(device *dev, tsr_activation activation, tsr_dtype type,
   CHECK_EQ(run(dev, &j), CUDA_SUCCESS);
 }
 
-static double exact(tsr_activation a, double v) {
-  double inner = 0.79788456080286535588 * (v + 0.044715 * v * v * v);
-  if (a == TSR_ACTIVATION_RELU) return v > 0 ? v : 0;
-  if (a == TSR_ACTIVATION_SILU) return v / (1 + exp(-v));
-  if (a == TSR_ACTIVATION_GELU_TANH) return v / (1 + exp(-2 * inner));
-  return v * 0.5 * erfc(-v * 0.70710678118654752440);
-}
-
 // What docs/numerics.md states of the CUDA target, less what hardware's ex2,
 // rcp and div may be off: the emulator's are rounded correctly. 2^-21.
 static double bound(tsr_activation a, double v, double y) {
@@ -185,26 +170,7 @@ static double bound(tsr_activation a, double v, double y) {
 
 static void test_activation(device *dev, tsr_activation activation) {
   evaluate(dev, activation, TSR_DTYPE_F32, outputs);
-  double worst = 0;
-  double worst_at = 0;
-  uint32_t bad = 0;
-  for (uint32_t i = 0; i < ROWS; ++i) {
-    double v = (double)inputs[i];
-    double y = exact(activation, v);
-    double error = fabs((double)outputs[i] - y);
-    double relative = fabs(y) > 1e-30 ? error / fabs(y) : 0;
-    if (!(error <= bound(activation, v, y)) && ++bad < 4) {
-      fprintf(stderr, "%s: f(%.9g) = %.9g, expected %.9g\n",
-              tsr_activation_name(activation), v, (double)outputs[i], y);
-    }
-    if (relative > worst) {
-      worst = relative;
-      worst_at = v;
-    }
-  }
-  CHECK_EQ(bad, 0);
-  printf("%s: worst relative error 2^%.2f at %g\n",
-         tsr_activation_name(activation), log2(worst), worst_at);
+  CHECK_EQ(sweep_activation(&all, activation, bound, -INFINITY, outputs), 0);
 }
 
 // A gate's neighbour is multiplied with it, after it.
@@ -222,41 +188,23 @@ static void test_gated(device *dev, tsr_activation gated,
 }
 
 static void test_conversion(device *dev, tsr_dtype type) {
+  static const float edges[] = {INFINITY, -INFINITY, NAN};
   static uint16_t bits[ROWS];
-  float kept[3];
-  memcpy(kept, inputs, sizeof(kept));
-  inputs[0] = INFINITY;
-  inputs[1] = -INFINITY;
-  inputs[2] = NAN;
+  memcpy(inputs, edges, sizeof(edges));
   evaluate(dev, TSR_ACTIVATION_NONE, type, bits);
-  uint32_t bad = 0;
-  for (uint32_t i = 0; i < ROWS; ++i) {
-    float v = inputs[i] + 0.0f;  // v is 0 + bias, which makes -0 a 0
-    uint16_t want = type == TSR_DTYPE_BF16 ? tsr_bf16_from_float(v)
-                                           : tsr_fp16_from_float(v);
-    uint16_t infinity = type == TSR_DTYPE_BF16 ? 0x7f80 : 0x7c00;
-    bool is_nan = i == 2 && (bits[i] & 0x7fffu) > infinity;
-    if (bits[i] != want && !is_nan && ++bad < 4) {
-      fprintf(stderr, "%s: %g is %04x, expected %04x\n", tsr_dtype_name(type),
-              (double)inputs[i], bits[i], want);
-    }
-  }
-  CHECK_EQ(bad, 0);
-  memcpy(inputs, kept, sizeof(kept));
+  CHECK_EQ(sweep_conversion(&all, type, bits), 0);
+  sweep_fill(inputs, ROWS);
 }
 
 // A NaN comes out as one, infinities as the function's limit.
 static void test_special(device *dev, tsr_activation activation) {
-  float kept[3];
-  memcpy(kept, inputs, sizeof(kept));
-  inputs[0] = NAN;
-  inputs[1] = INFINITY;
-  inputs[2] = -INFINITY;
+  static const float edges[] = {NAN, INFINITY, -INFINITY};
+  memcpy(inputs, edges, sizeof(edges));
   evaluate(dev, activation, TSR_DTYPE_F32, outputs);
   CHECK(isnan(outputs[0]));
   CHECK(isinf(outputs[1]) && outputs[1] > 0.0f);
   CHECK(fabsf(outputs[2]) < 0x1p-118f);
-  memcpy(inputs, kept, sizeof(kept));
+  sweep_fill(inputs, ROWS);
 }
 
 // ---- Order of sums ---------------------------------------------------------
@@ -287,7 +235,7 @@ static void make_order(const float values[ORDER_STEPS], order *o) {
     tsr_fragment_pack_tile(&weights[0][0], 64, keep, 0, 0, ORDER_ROWS, 64,
                            TSR_KIND_DENSE, TSR_DTYPE_BF16,
                            o->stream + i * size);
-    o->input[64 * i + 5] = value_bits(1.0f, TSR_DTYPE_BF16);
+    o->input[64 * i + 5] = number_bits(1.0f, TSR_DTYPE_BF16);
     o->steps[i] = (tsr_nvidia_step){
         .offset = i * size / 128,
         .code = tsr_nvidia_step_code(64 * i, TSR_KIND_DENSE, 64)};

@@ -5,28 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/float16.h"
-
-uint64_t random_next(uint64_t *state) {
-  uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-  return z ^ z >> 31;
-}
-
-float random_uniform(uint64_t *state) {
-  return (float)((double)(random_next(state) >> 11) * 0x1p-52 - 1.0);
-}
-
-uint16_t value_bits(float value, tsr_dtype type) {
-  return type == TSR_DTYPE_BF16 ? tsr_bf16_from_float(value)
-                                : tsr_fp16_from_float(value);
-}
-
-float value_of(uint16_t bits, tsr_dtype type) {
-  return type == TSR_DTYPE_BF16 ? tsr_bf16_to_float(bits)
-                                : tsr_fp16_to_float(bits);
-}
+#include "support/grid.h"
+#include "support/pruned.h"
+#include "support/random.h"
 
 const char *layer_mix_name(layer_mix mix) {
   static const char *const names[LAYER_MIX_COUNT] = {
@@ -90,44 +71,7 @@ static void choose_kinds(layer *l, layer_mix mix, uint64_t *state) {
 
 // ---- Weights ---------------------------------------------------------------
 
-// A row's keep bytes in one tile: dense keeps most, 2:4 keeps 0, 1 or (mostly)
-// 2 of 4.
-static void keep_row(tsr_kind kind, uint32_t columns, uint64_t *state,
-                     uint8_t *keep) {
-  for (uint32_t c = 0; c < columns; ++c) {
-    keep[c] = kind == TSR_KIND_DENSE && random_next(state) % 16 != 0;
-  }
-  if (kind != TSR_KIND_SPARSE24) return;
-  for (uint32_t c = 0; c < columns; c += 4) {
-    uint32_t left = columns - c < 4 ? columns - c : 4;
-    uint64_t dice = random_next(state);
-    uint32_t first = (uint32_t)(dice % left);
-    if ((dice >> 8) % 32 != 0) keep[c + first] = 1;
-    if (left < 2 || (dice >> 16) % 16 == 0) continue;
-    keep[c + (first + 1 + (dice >> 24) % (left - 1)) % left] = 1;
-  }
-}
-
-static void fill_row(layer *l, uint32_t row, uint64_t *state, uint8_t *bits) {
-  uint8_t keep[512];
-  const tsr_tile_grid *grid = &l->grid;
-  float *to = l->weights + (size_t)row * grid->columns;
-  for (uint32_t t = 0; t < grid->column_count; ++t) {
-    tsr_kind kind = tsr_grid_kind(grid, row / grid->tile.rows, t);
-    uint32_t columns = tsr_grid_tile_columns(grid, t);
-    keep_row(kind, columns, state, keep);
-    for (uint32_t c = 0; c < columns; ++c) {
-      if (keep[c] == 0) continue;
-      uint32_t column = t * grid->tile.columns + c;
-      tsr_dtype type = l->spec.weight_type;
-      to[column] = value_of(value_bits(random_uniform(state), type), type);
-      bits[column / 8] |= (uint8_t)(1u << column % 8);
-    }
-  }
-  l->bias[row] = random_uniform(state);
-}
-
-static void pack(layer *l, const uint8_t *keep, size_t keep_stride) {
+static void pack(layer *l, const pruned *p) {
   const tsr_tile_grid *grid = &l->grid;
   uint8_t *at = l->stream;
   for (uint32_t panel = 0; panel < grid->panel_count; ++panel) {
@@ -138,9 +82,9 @@ static void pack(layer *l, const uint8_t *keep, size_t keep_stride) {
       if (kind == TSR_KIND_ZERO) continue;
       uint32_t column = t * grid->tile.columns;
       uint32_t columns = tsr_grid_tile_columns(grid, t);
-      tsr_fragment_pack_tile(l->weights + row * grid->columns + column,
-                             grid->columns, keep + row * keep_stride,
-                             keep_stride, column, rows, columns, kind,
+      tsr_fragment_pack_tile(p->weights + row * grid->columns + column,
+                             grid->columns, p->keep + row * p->keep_stride,
+                             p->keep_stride, column, rows, columns, kind,
                              l->spec.weight_type, at);
       at += tsr_fragment_tile_size(rows, columns, kind);
     }
@@ -160,30 +104,33 @@ static bool make_tables(const layer_options *options, layer *l) {
   return status == TSR_OK;
 }
 
-static bool build(const layer_options *options, layer *l) {
-  tsr_kernel_spec *spec = &l->spec;
-  tsr_tile_grid *grid = &l->grid;
-  uint64_t state = options->seed;
-  size_t keep_stride = (spec->columns + 7) / 8;
-  *grid = (tsr_tile_grid){
-      .tile = spec->tile, .rows = spec->rows, .columns = spec->columns};
-  grid->panel_count = (spec->rows - 1) / spec->tile.rows + 1;
-  grid->column_count = (spec->columns - 1) / spec->tile.columns + 1;
-  grid->kinds =
-      tsr_arena_alloc_array(&l->arena, grid->panel_count, grid->column_count);
-  l->weights = tsr_arena_alloc_array(&l->arena, spec->rows,
-                                     spec->columns * sizeof(float));
-  l->bias = tsr_arena_alloc_array(&l->arena, spec->rows, sizeof(float));
-  uint8_t *keep = tsr_arena_alloc_array(&l->arena, spec->rows, keep_stride);
-  if (!grid->kinds || !l->weights || !l->bias || !keep) return false;
-  choose_kinds(l, options->mix, &state);
-  for (uint32_t row = 0; row < spec->rows; ++row) {
-    fill_row(l, row, &state, keep + row * keep_stride);
-  }
-  if (!make_tables(options, l)) return false;
+static bool make_grid(layer *l) {
+  const tsr_kernel_spec *spec = &l->spec;
+  l->grid = grid_of(spec->rows, spec->columns, spec->tile, NULL);
+  l->grid.kinds = tsr_arena_alloc_array(&l->arena, l->grid.panel_count,
+                                        l->grid.column_count);
+  return l->grid.kinds != NULL;
+}
+
+static bool make_stream(layer *l, const pruned *p) {
   l->stream = tsr_arena_alloc(&l->arena, l->tables.stream_size + 1);
   if (l->stream == NULL) return false;
-  pack(l, keep, keep_stride);
+  pack(l, p);
+  return true;
+}
+
+static bool build(const layer_options *options, layer *l) {
+  tsr_kernel_spec *spec = &l->spec;
+  uint64_t state = options->seed;
+  pruned p;
+  if (!make_grid(l)) return false;
+  choose_kinds(l, options->mix, &state);
+  if (!pruned_create(&l->arena, &l->grid, spec->weight_type, &state, &p) ||
+      !make_tables(options, l) || !make_stream(l, &p)) {
+    return false;
+  }
+  l->weights = p.weights;
+  l->bias = p.bias;
   spec->token_first = 1;
   spec->token_last = UINT32_MAX;
   const char *target = options->target == NULL ? "sm_80" : options->target;

@@ -62,11 +62,4 @@ uint32_t layer_cut(const layer *l, tsr_nvidia_mode mode, uint32_t pick);
 // Columns of Y.
 uint32_t layer_outputs(const layer *l);
 
-// SplitMix64 (Steele, Lea, Flood 2014).
-uint64_t random_next(uint64_t *state);
-float random_uniform(uint64_t *state);  // [-1, 1)
-// The 16-bit pattern nearest to |value|, and the value of a pattern.
-uint16_t value_bits(float value, tsr_dtype type);
-float value_of(uint16_t bits, tsr_dtype type);
-
 #endif  // TESTS_CUDA_LAYER_H_

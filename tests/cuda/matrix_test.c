@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "support/random.h"
 #include "test.h"
 
 enum {

@@ -10,6 +10,8 @@
 
 #include "device_internal.h"
 #include "reference.h"
+#include "support/number.h"
+#include "support/random.h"
 
 enum { MESSAGES = 5, POISON = 0xff };
 
@@ -75,18 +77,6 @@ static CUdeviceptr array_row(const array *a, uint32_t row) {
   return a->memory + (a->shift + (size_t)row * a->stride) * a->element;
 }
 
-// A random number that |type| has, written to |to|.
-static double random_value(uint64_t *state, tsr_dtype type, void *to) {
-  float value = random_uniform(state);
-  if (type == TSR_DTYPE_F32) {
-    memcpy(to, &value, sizeof(value));
-    return (double)value;
-  }
-  uint16_t bits = value_bits(value, type);
-  memcpy(to, &bits, sizeof(bits));
-  return (double)value_of(bits, type);
-}
-
 // Fills |a| row by row; the values go to out[token * by_token + column *
 // by_column].
 static bool fill_array(run *r, const array *a, tsr_dtype type, uint64_t seed,
@@ -95,8 +85,8 @@ static bool fill_array(run *r, const array *a, tsr_dtype type, uint64_t seed,
   bool ok = row != NULL;
   for (uint32_t n = 0; ok && n < r->options->tokens; ++n) {
     for (uint32_t c = 0; c < a->columns; ++c) {
-      out[n * by_token + c * by_column] =
-          random_value(&seed, type, row + c * a->element);
+      number_store(row, c, type, random_uniform(&seed));
+      out[n * by_token + c * by_column] = (double)number_load(row, c, type);
     }
     ok = passed(
         r,
@@ -269,22 +259,11 @@ static void report_findings(run *r, uint32_t number) {
 
 // ---- Comparison ------------------------------------------------------------
 
-static double load_value(const uint8_t *at, tsr_dtype type) {
-  if (type == TSR_DTYPE_F32) {
-    float value;
-    memcpy(&value, at, sizeof(value));
-    return (double)value;
-  }
-  uint16_t bits;
-  memcpy(&bits, at, sizeof(bits));
-  return (double)value_of(bits, type);
-}
-
 static void compare_value(run *r, uint32_t token, uint32_t column) {
   const array *a = &r->output;
   size_t at = (size_t)token * a->columns + column;
-  size_t offset = (a->shift + (size_t)token * a->stride + column) * a->element;
-  double got = load_value(r->now + offset, r->l->spec.output_type);
+  size_t index = a->shift + (size_t)token * a->stride + column;
+  double got = (double)number_load(r->now, index, r->l->spec.output_type);
   double error = fabs(got - r->expected.value[at]);
   double bound = r->expected.bound[at];
   if (error <= bound) {

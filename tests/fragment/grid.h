@@ -3,8 +3,9 @@
 #ifndef TESTS_FRAGMENT_GRID_H_
 #define TESTS_FRAGMENT_GRID_H_
 
-#include "../bundle/random.h"
 #include "compiler/schedule.h"
+#include "support/grid.h"
+#include "support/random.h"
 #include "test.h"
 
 enum { GRID_CELLS = 4096 };
@@ -13,14 +14,7 @@ static uint8_t grid_kinds[GRID_CELLS];
 
 static inline tsr_tile_grid make_grid(uint32_t rows, uint32_t columns,
                                       tsr_tile_shape tile) {
-  tsr_tile_grid grid = {
-      .tile = tile,
-      .rows = rows,
-      .columns = columns,
-      .panel_count = (rows + tile.rows - 1) / tile.rows,
-      .column_count = (columns + tile.columns - 1) / tile.columns,
-      .kinds = grid_kinds};
-  return grid;
+  return grid_of(rows, columns, tile, grid_kinds);
 }
 
 // |mix| 0: zero, 1: 2:4, 2: dense, 3: any, 4: mostly zero with empty panels.

@@ -243,11 +243,11 @@ static void write_wgmma_kernel(tsr_buffer *text, const tile_case *c) {
 // ---- Running ---------------------------------------------------------------
 
 static void fill(const tile_case *c) {
-  matrix_fill(&m, &state, c->kind);
+  matrix_fill(&m, &state, c->kind, matrix_integer);
   for (uint32_t n = 0; n < TOKENS; ++n) {
     for (uint32_t k = 0; k < COLUMNS; ++k) {
       // Also where W has padding: it must not matter.
-      x[n][k] = (float)random_below(&state, 17) - 8.0f;
+      x[n][k] = matrix_integer(&state);
     }
   }
 }
@@ -258,7 +258,7 @@ static void write_input(const tile_case *c, bool is_image, uint16_t *out) {
   for (uint32_t n = 0; n < TOKENS; ++n) {
     for (uint32_t k = 0; k < columns; ++k) {
       uint32_t at = is_image ? k / 8 * 64 + n * 8 + k % 8 : n * columns + k;
-      out[at] = matrix_round(x[n][k], c->type);
+      out[at] = number_bits(x[n][k], c->type);
     }
   }
 }

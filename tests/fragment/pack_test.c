@@ -14,25 +14,6 @@ static uint8_t *packed;
 
 static const tsr_kind kinds[2] = {TSR_KIND_SPARSE24, TSR_KIND_DENSE};
 
-static void check_elements(uint32_t first, uint32_t rows, uint32_t columns,
-                           tsr_kind kind, tsr_dtype type) {
-  uint32_t wrong_values = 0, wrong_keep = 0;
-  for (uint32_t row = 0; row < rows; ++row) {
-    for (uint32_t column = 0; column < columns; ++column) {
-      size_t at = (size_t)row * columns + column;
-      uint16_t expected = matrix_round(m.values[row][first + column], type);
-      wrong_values += unpacked[at] != expected;
-      // What is kept stays kept; what was filled in is zero.
-      wrong_keep +=
-          kind == TSR_KIND_DENSE
-              ? unpacked_keep[at] != 1
-              : matrix_kept(&m, row, first + column) && unpacked_keep[at] != 1;
-    }
-  }
-  CHECK_EQ(wrong_values, 0);
-  CHECK_EQ(wrong_keep, 0);
-}
-
 static void check_tile(uint32_t first, uint32_t rows, uint32_t columns,
                        tsr_kind kind, tsr_dtype type) {
   uint64_t size = tsr_fragment_tile_size(rows, columns, kind);
@@ -45,12 +26,12 @@ static void check_tile(uint32_t first, uint32_t rows, uint32_t columns,
                                     unpacked_keep, &error),
            TSR_OK);
   CHECK_STR(error.message, "");
-  check_elements(first, rows, columns, kind, type);
+  matrix_check(&m, first, rows, columns, kind, type, unpacked, unpacked_keep);
 }
 
 static void test_ragged_edges(uint64_t *random) {
   for (int k = 0; k < 2; ++k) {
-    matrix_fill(&m, random, kinds[k]);
+    matrix_fill(&m, random, kinds[k], matrix_integer);
     for (uint32_t rows = 1; rows <= 130; rows += 7) {
       for (uint32_t columns = 1; columns <= 131; columns += 3) {
         check_tile(32, rows, columns, kinds[k], TSR_DTYPE_BF16);
@@ -64,7 +45,7 @@ static void test_shapes(uint64_t *random) {
   static const uint32_t columns[] = {32, 64, 96, 128, 352, 512};
   for (int k = 0; k < 4; ++k) {
     tsr_dtype type = k < 2 ? TSR_DTYPE_BF16 : TSR_DTYPE_F16;
-    matrix_fill(&m, random, kinds[k % 2]);
+    matrix_fill(&m, random, kinds[k % 2], matrix_integer);
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); ++i) {
       for (size_t j = 0; j < sizeof(columns) / sizeof(*columns); ++j) {
         uint32_t first = 4 * random_below(random, MARGIN / 4);
@@ -209,7 +190,7 @@ static void expect_corrupt(uint32_t rows, uint32_t columns, tsr_kind kind,
 }
 
 static void test_damage(uint64_t *random) {
-  matrix_fill(&m, random, TSR_KIND_SPARSE24);
+  matrix_fill(&m, random, TSR_KIND_SPARSE24, matrix_integer);
   for (uint32_t row = 0; row < 48; ++row) matrix_set_quad(&m, row, 0, 3);
   matrix_pack(&m, 0, 40, 32, TSR_KIND_SPARSE24, TSR_DTYPE_F16, packed);
   expect_corrupt(40, 32, TSR_KIND_SPARSE24, 0, 0x4,

@@ -1,53 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A matrix larger than any tile, with keep bits, for tests of packing.
+// Tiles of a matrix (support/tile.h) as the NVIDIA family packs them.
 #ifndef TESTS_FRAGMENT_TILE_H_
 #define TESTS_FRAGMENT_TILE_H_
 
-#include "../bundle/random.h"
-#include "base/float16.h"
 #include "compiler/fragment_pack.h"
-
-enum { ROWS = 256, COLUMNS = 512, MARGIN = 64, WIDTH = COLUMNS + MARGIN };
-enum { PACKED_SIZE = ROWS * COLUMNS * 2 };
-
-typedef struct matrix {
-  float values[ROWS][WIDTH];
-  uint8_t keep[ROWS][WIDTH / 8];
-} matrix;
-
-static inline int matrix_kept(const matrix *m, uint32_t row, uint32_t column) {
-  return m->keep[row][column / 8] >> column % 8 & 1;
-}
-
-// The keep bits of the quad that |column| begins.
-static inline void matrix_set_quad(matrix *m, uint32_t row, uint32_t column,
-                                   unsigned bits) {
-  for (uint32_t i = 0; i < 4; ++i) {
-    uint8_t bit = (uint8_t)(1u << (column + i) % 8);
-    uint8_t *byte = &m->keep[row][(column + i) / 8];
-    *byte = (uint8_t)(bits >> i & 1 ? *byte | bit : *byte & ~bit);
-  }
-}
-
-// Sets of at most two, those of exactly two first.
-static const uint8_t matrix_patterns[11] = {3, 5, 6, 9, 10, 12, 1, 2, 4, 8, 0};
-
-// Integers from -8 to 8, so that sums of products are exact in fp32.
-static inline void matrix_fill(matrix *m, uint64_t *random, tsr_kind kind) {
-  for (uint32_t row = 0; row < ROWS; ++row) {
-    for (uint32_t column = 0; column < WIDTH; column += 4) {
-      unsigned bits = kind == TSR_KIND_SPARSE24
-                          ? matrix_patterns[random_below(random, 11)]
-                          : random_below(random, 16);
-      matrix_set_quad(m, row, column, bits);
-      for (uint32_t i = 0; i < 4; ++i) {
-        float value = (float)random_below(random, 17) - 8.0f;
-        m->values[row][column + i] =
-            matrix_kept(m, row, column + i) ? value : 0.0f;
-      }
-    }
-  }
-}
+#include "support/tile.h"
 
 static inline void matrix_pack(const matrix *m, uint32_t first, uint32_t rows,
                                uint32_t columns, tsr_kind kind, tsr_dtype type,
@@ -55,11 +12,6 @@ static inline void matrix_pack(const matrix *m, uint32_t first, uint32_t rows,
   tsr_fragment_pack_tile(&m->values[0][first], WIDTH, &m->keep[0][0],
                          sizeof(m->keep[0]), first, rows, columns, kind, type,
                          out);
-}
-
-static inline uint16_t matrix_round(float value, tsr_dtype type) {
-  return type == TSR_DTYPE_BF16 ? tsr_bf16_from_float(value)
-                                : tsr_fp16_from_float(value);
 }
 
 #endif  // TESTS_FRAGMENT_TILE_H_

@@ -2,32 +2,22 @@
 // See cuda_session.h.
 #include "cuda_session.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "container.h"
-
-// ISO C has no conversion from dlsym's result to a function's address.
-static void find(void *library, const char *symbol, void *out_function) {
-  void *address = dlsym(library, symbol);
-  if (address == NULL) {
-    fprintf(stderr, "the driver has no %s\n", symbol);
-    abort();
-  }
-  memcpy(out_function, &address, sizeof(address));
-}
+#include "support/dynamic.h"
 
 emu emu_open(const char *path, const char *devices) {
   emu e;
-  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (library == NULL) {
-    fprintf(stderr, "%s\n", dlerror());
-    abort();
+  void *library = dynamic_open(path);
+  if (library == NULL) abort();
+#define FIND(name, symbol, result, parameters)         \
+  if (!dynamic_find(library, symbol, &e.name)) {       \
+    fprintf(stderr, "the driver has no %s\n", symbol); \
+    abort();                                           \
   }
-#define FIND(name, symbol, result, parameters) find(library, symbol, &e.name);
   EMU_FUNCTIONS(FIND)
 #undef FIND
   if (e.set_devices(devices) != 0) abort();

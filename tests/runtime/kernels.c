@@ -7,31 +7,14 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/float16.h"
 #include "base/host_abi.h"
+#include "support/number.h"
 
 typedef struct shape {
   uint32_t rows, columns, tile_rows, tile_columns;
   tsr_dtype weight_type, output_type;
   tsr_activation activation;
 } shape;
-
-static float to_float(tsr_dtype type, const void *from, uint64_t index) {
-  if (type == TSR_DTYPE_F32) return ((const float *)from)[index];
-  uint16_t bits = ((const uint16_t *)from)[index];
-  return type == TSR_DTYPE_F16 ? tsr_fp16_to_float(bits)
-                               : tsr_bf16_to_float(bits);
-}
-
-static void from_float(tsr_dtype type, void *to, uint64_t index, float value) {
-  if (type == TSR_DTYPE_F32) {
-    ((float *)to)[index] = value;
-  } else {
-    ((uint16_t *)to)[index] = type == TSR_DTYPE_F16
-                                  ? tsr_fp16_from_float(value)
-                                  : tsr_bf16_from_float(value);
-  }
-}
 
 // Weight [row, column] of the packed tile at |tile|.
 static float weight_at(const shape *s, const uint8_t *tile, uint32_t rows,
@@ -44,8 +27,8 @@ static float weight_at(const shape *s, const uint8_t *tile, uint32_t rows,
   uint64_t unit = column / 4 * here + row % 32 / 8;
   uint32_t element = 4 * (row % 8) + column % 4;
   if (kind == TSR_KIND_DENSE) {
-    return to_float(s->weight_type, tile + micro * 4 * quads * 64 + unit * 64,
-                    element);
+    return number_load(tile + micro * 4 * quads * 64 + unit * 64, element,
+                       s->weight_type);
   }
   // 16 units: 64 bytes of masks, 512 of elements; a rest of n: 64 and the
   // lines that 32 * n bytes fill. Whole micro-panels stand in front.
@@ -57,8 +40,8 @@ static float weight_at(const shape *s, const uint8_t *tile, uint32_t rows,
   memcpy(&mask, block + unit % 16 * 4, sizeof(mask));
   if ((mask >> element & 1u) == 0) return 0;
   uint32_t before = mask & ((1u << element) - 1);
-  return to_float(s->weight_type, block + 64 + unit % 16 * 32,
-                  (uint64_t)__builtin_popcount(before));
+  return number_load(block + 64 + unit % 16 * 32,
+                     (size_t)__builtin_popcount(before), s->weight_type);
 }
 
 static float activate(tsr_activation activation, float v) {
@@ -96,11 +79,12 @@ static void finish(const shape *s, const tsr_host_args *a, uint64_t token,
     if (gated) y *= sums[i + 1] + (a->bias == NULL ? 0 : a->bias[row + 1]);
     uint64_t column = gated ? row / 2 : row;
     if (a->residual != NULL) {
-      y += to_float(s->output_type, a->residual,
-                    token * (uint64_t)a->residual_stride + column);
+      y += number_load(a->residual,
+                       token * (uint64_t)a->residual_stride + column,
+                       s->output_type);
     }
-    from_float(s->output_type, a->output,
-               token * (uint64_t)a->output_stride + column, y);
+    number_store(a->output, token * (uint64_t)a->output_stride + column,
+                 s->output_type, y);
   }
 }
 
@@ -109,8 +93,8 @@ static float input_at(const shape *s, const tsr_host_args *a, uint64_t token,
   if (a->packed_input != NULL) {
     return ((const float *)a->packed_input)[token * s->columns + column];
   }
-  return to_float(s->weight_type, a->input,
-                  token * (uint64_t)a->input_stride + column);
+  return number_load(a->input, token * (uint64_t)a->input_stride + column,
+                     s->weight_type);
 }
 
 static void add_tile(const shape *s, const tsr_host_args *a,
@@ -173,8 +157,8 @@ static void pack(const shape *s, const tsr_host_args *a) {
   float *packed = a->packed_input;
   for (uint64_t n = a->first; n < (uint64_t)a->first + a->count; ++n) {
     for (uint32_t c = 0; c < s->columns; ++c) {
-      packed[n * s->columns + c] =
-          to_float(s->weight_type, a->input, n * (uint64_t)a->input_stride + c);
+      packed[n * s->columns + c] = number_load(
+          a->input, n * (uint64_t)a->input_stride + c, s->weight_type);
     }
   }
 }

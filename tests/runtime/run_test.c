@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/float16.h"
 #include "base/memory.h"
+#include "support/activation.h"
+#include "support/number.h"
 #include "synthetic.h"
 #include "tessera/tessera.h"
 #include "test.h"
@@ -59,23 +60,6 @@ static size_t size_of(tsr_dtype type) {
   return tsr_dtype_size(type);
 }
 
-static float get(tsr_dtype type, const void *data, size_t index) {
-  if (type == TSR_DTYPE_F32) return ((const float *)data)[index];
-  uint16_t bits = ((const uint16_t *)data)[index];
-  return type == TSR_DTYPE_F16 ? tsr_fp16_to_float(bits)
-                               : tsr_bf16_to_float(bits);
-}
-
-static void put(tsr_dtype type, void *data, size_t index, float value) {
-  if (type == TSR_DTYPE_F32) {
-    ((float *)data)[index] = value;
-  } else {
-    ((uint16_t *)data)[index] = type == TSR_DTYPE_F16
-                                    ? tsr_fp16_from_float(value)
-                                    : tsr_bf16_from_float(value);
-  }
-}
-
 typedef struct job {
   const synthetic_layer *layer;
   const tessera_layer *handle;
@@ -99,10 +83,10 @@ static void make_io(const setup *s, uint32_t index, uint32_t tokens, job *out) {
   out->output = malloc(out->output_size);
   memset(out->output, 0xff, out->output_size);
   for (size_t i = 0; i < inputs; ++i) {
-    put(l->weight_type, out->input, i, synthetic_number(77, i));
+    number_store(out->input, i, l->weight_type, synthetic_number(77, i));
   }
   for (size_t i = 0; i < outputs; ++i) {
-    put(l->output_type, out->residual, i, synthetic_number(78, i));
+    number_store(out->residual, i, l->output_type, synthetic_number(78, i));
   }
   out->args =
       (tessera_run_args){.size = sizeof(out->args),
@@ -139,26 +123,13 @@ static void run_io(setup *s, job *io) {
 
 // ---- The reference ----------------------------------------------------------
 
-static double activate(tsr_activation activation, double v) {
-  switch (activation) {
-    case TSR_ACTIVATION_RELU:
-      return v > 0 ? v : 0;
-    case TSR_ACTIVATION_GELU_ERF:
-      return v / 2 * (1 + erf(v / sqrt(2)));
-    case TSR_ACTIVATION_SWIGLU:
-      return v / (1 + exp(-v));
-    default:
-      return v;
-  }
-}
-
 static double dot(const job *io, uint32_t token, uint32_t row) {
   const synthetic_layer *l = io->layer;
   double sum = l->has_bias ? (double)l->bias[row] : 0;
   for (uint32_t c = 0; c < l->columns; ++c) {
-    sum +=
-        (double)l->weights[(size_t)row * l->columns + c] *
-        (double)get(l->weight_type, io->input, (size_t)token * l->columns + c);
+    sum += (double)l->weights[(size_t)row * l->columns + c] *
+           (double)number_load(io->input, (size_t)token * l->columns + c,
+                               l->weight_type);
   }
   return sum;
 }
@@ -174,12 +145,12 @@ static void check_reference(const job *io) {
   for (uint32_t n = 0; n < io->tokens; ++n) {
     for (uint32_t m = 0; m < l->output_columns; ++m) {
       size_t index = (size_t)n * l->output_columns + m;
-      double y = activate(l->activation, dot(io, n, gated ? 2 * m : m));
+      double y = activation_exact(l->activation, dot(io, n, gated ? 2 * m : m));
       if (gated) y *= dot(io, n, 2 * m + 1);
       if (l->has_residual) {
-        y += (double)get(l->output_type, io->residual, index);
+        y += (double)number_load(io->residual, index, l->output_type);
       }
-      double got = (double)get(l->output_type, io->output, index);
+      double got = (double)number_load(io->output, index, l->output_type);
       CHECK(fabs(got - y) <= unit * (1 + fabs(y)));
     }
   }

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/float16.h"
 #include "container.h"
 #include "manifest_text.h"
+#include "support/number.h"
 
 #define PLAN "model \"synthetic\";\n"
 
@@ -48,11 +48,6 @@ float synthetic_number(uint64_t seed, uint64_t index) {
 static uint32_t extent(uint32_t index, uint32_t tile, uint32_t total) {
   uint32_t left = total - index * tile;
   return left < tile ? left : tile;
-}
-
-static uint16_t to_bits(tsr_dtype type, float value) {
-  return type == TSR_DTYPE_F16 ? tsr_fp16_from_float(value)
-                               : tsr_bf16_from_float(value);
 }
 
 // ---- Weights ----------------------------------------------------------------
@@ -97,8 +92,8 @@ static void put_dense_unit(const synthetic_layer *l, uint32_t panel,
                            uint32_t column, uint32_t r, uint32_t c,
                            tsr_buffer *out) {
   for (uint32_t i = 0; i < 32; ++i) {
-    uint16_t bits = to_bits(
-        l->weight_type, weight_or_zero(l, panel, column, r + i / 4, c + i % 4));
+    uint16_t bits = number_bits(
+        weight_or_zero(l, panel, column, r + i / 4, c + i % 4), l->weight_type);
     tsr_buffer_append(out, &bits, 2);
   }
 }
@@ -130,8 +125,8 @@ static void put_kept(const synthetic_layer *l, uint32_t panel, uint32_t column,
   uint32_t mask = unit_mask(l, panel, column, r, c);
   for (uint32_t i = 0; i < 32; ++i) {
     if ((mask >> i & 1u) == 0) continue;
-    uint16_t bits = to_bits(
-        l->weight_type, weight_or_zero(l, panel, column, r + i / 4, c + i % 4));
+    uint16_t bits = number_bits(
+        weight_or_zero(l, panel, column, r + i / 4, c + i % 4), l->weight_type);
     tsr_buffer_append(out, &bits, 2);
   }
 }

@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "driver.h"
 
-#include <dlfcn.h>
-#include <stdio.h>
-#include <string.h>
-
-// ISO C has no conversion from dlsym's result to a function's address.
-static void find(void *library, const char *symbol, void *out_function) {
-  void *address = dlsym(library, symbol);
-  memcpy(out_function, &address, sizeof(address));
-}
+#include "support/dynamic.h"
 
 bool driver_open(driver *d, const char *path) {
   memset(d, 0, sizeof(*d));
-  d->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (d->library == NULL) {
-    fprintf(stderr, "%s\n", dlerror());
-    return false;
-  }
+  d->library = dynamic_open(path);
+  if (d->library == NULL) return false;
   bool complete = true;
 #define FIND(name, symbol, parameters)                        \
-  find(d->library, symbol, &d->name);                         \
-  if (d->name == NULL) {                                      \
+  if (!dynamic_find(d->library, symbol, &d->name)) {          \
     fprintf(stderr, "%s has no function %s\n", path, symbol); \
     complete = false;                                         \
   }
   DRIVER_FUNCTIONS(FIND)
 #undef FIND
-#define FIND(name, result, parameters) find(d->library, #name, &d->name);
+#define FIND(name, result, parameters) \
+  (void)dynamic_find(d->library, #name, &d->name);
   EMULATOR_FUNCTIONS(FIND)
 #undef FIND
   return complete;
