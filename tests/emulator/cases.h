@@ -58,10 +58,10 @@ static inline uint64_t case_edge(uint32_t index, uint32_t bits) {
 static inline uint64_t case_input(uint64_t *state, uint32_t round,
                                   uint32_t lane, uint32_t k, uint32_t bits) {
   uint32_t n = round * 32 + lane;
-  uint64_t random = emu_random(state);
+  uint64_t random = random_next(state);
   if (n < 256 && k < 2) return case_edge(k == 0 ? n / 16 : n % 16, bits);
   if (random % 3 == 0) return case_edge((uint32_t)(random >> 8), bits);
-  return emu_random(state) >> (random >> 4) % 64;
+  return random_next(state) >> (random >> 4) % 64;
 }
 
 static inline void case_compare(const lane_case *c,

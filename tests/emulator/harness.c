@@ -49,19 +49,32 @@ bool emu_load(emu *e, const char *text) {
   return status == TSR_OK;
 }
 
+emu_verdict emu_try(emu *e, const char *version, const char *target,
+                    const char *declarations, const char *instruction) {
+  tsr_buffer text = {0};
+  tsr_buffer_printf(&text,
+                    ".version %s\n.target %s\n.address_size 64\n"
+                    ".visible .entry k(.param .u64 p) {\n%s\n",
+                    version, target, declarations);
+  uint32_t line = 1;
+  for (size_t i = 0; i < text.size; ++i) line += text.data[i] == '\n';
+  tsr_buffer_printf(&text, "%s\nret;\n}\n", instruction);
+  bool is_loaded = emu_load(e, tsr_buffer_text(&text));
+  tsr_buffer_fini(&text);
+  if (is_loaded) return EMU_ACCEPTED;
+  char place[16];
+  (void)snprintf(place, sizeof(place), "(%" PRIu32 ",", line);
+  const char *log = tsr_buffer_text(&e->log.errors);
+  return strstr(log, place) != NULL ? EMU_REFUSED : EMU_REFUSED_ELSEWHERE;
+}
+
 bool emu_refuses(emu *e, const char *instruction) {
-  char text[600];
-  (void)snprintf(text, sizeof(text),
-                 ".version 8.7\n.target sm_90a\n.address_size 64\n"
-                 ".visible .entry k() {\n.reg .pred %%p<2>;\n.reg .b16 "
-                 "%%h<4>;\n.reg .b32 %%r<8>; .reg .b64 %%rd<4>;\n%s\nret;\n"
-                 "}\n",
-                 instruction);
-  if (emu_load(e, text)) {
-    fprintf(stderr, "accepted: %s\n", instruction);
-    return false;
-  }
-  return strstr(tsr_buffer_text(&e->log.errors), "(8,") != NULL;
+  emu_verdict verdict = emu_try(e, "8.7", "sm_90a",
+                                ".reg .pred %p<2>; .reg .b16 %h<4>;\n"
+                                ".reg .b32 %r<8>; .reg .b64 %rd<4>;",
+                                instruction);
+  if (verdict == EMU_ACCEPTED) fprintf(stderr, "accepted: %s\n", instruction);
+  return verdict == EMU_REFUSED;
 }
 
 void emu_must_load(emu *e, const char *text) {
@@ -245,11 +258,4 @@ bool emu_lanes(emu *e, const char *headers, const char *body,
   (void)tsr_heap_free(e->heap, args[0]);
   (void)tsr_heap_free(e->heap, args[1]);
   return clean;
-}
-
-uint64_t emu_random(uint64_t *state) {
-  uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-  z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-  z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-  return z ^ (z >> 31);
 }

@@ -7,6 +7,7 @@
 
 #include "check/report.h"
 #include "exec/engine.h"
+#include "support/random.h"
 #include "test.h"
 
 typedef struct emu {
@@ -25,6 +26,29 @@ void emu_init(emu *e, const char *device);
 void emu_fini(emu *e);
 // Replaces the program. False with e->log filled when the text is refused.
 bool emu_load(emu *e, const char *text);
+
+typedef enum emu_verdict {
+  EMU_ACCEPTED,
+  EMU_REFUSED,            // at the instruction's line
+  EMU_REFUSED_ELSEWHERE,  // at another one: e->log
+} emu_verdict;
+// What is said of |instruction| alone in a kernel that has the parameter p and
+// |declarations| (registers, shared memory).
+emu_verdict emu_try(emu *e, const char *version, const char *target,
+                    const char *declarations, const char *instruction);
+// emu_try, and |instruction| has to be refused, at its line.
+static inline void emu_check_refused(emu *e, const char *version,
+                                     const char *target,
+                                     const char *declarations,
+                                     const char *instruction) {
+  emu_verdict verdict = emu_try(e, version, target, declarations, instruction);
+  CHECK(verdict != EMU_ACCEPTED);
+  CHECK(verdict == EMU_REFUSED);
+  if (verdict == EMU_REFUSED) return;
+  fprintf(
+      stderr, "%s: %s\n", instruction,
+      verdict == EMU_ACCEPTED ? "accepted" : tsr_buffer_text(&e->log.errors));
+}
 // Whether |instruction| alone in a kernel is refused, at its line; registers
 // are %p<2>, %h<4>, %r<8>, %rd<4>, the target sm_90a. Says when it is accepted.
 bool emu_refuses(emu *e, const char *instruction);
@@ -54,9 +78,5 @@ bool emu_found(emu *e, tessera_emu_finding_kind kind);
 bool emu_lanes(emu *e, const char *headers, const char *body,
                const char *input_types, const uint64_t (*in)[32],
                const char *output_types, uint64_t (*out)[32]);
-
-// Numbers for tests: deterministic, of all magnitudes with edge values mixed
-// in.
-uint64_t emu_random(uint64_t *state);
 
 #endif  // TESTS_EMULATOR_HARNESS_H_

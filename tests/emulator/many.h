@@ -114,38 +114,32 @@ static inline void many_run(many *m, const char *body, const char *ins,
   (void)tsr_heap_free(m->e.heap, to);
 }
 
-// |body| must be refused, with its line. Registers as many of each type.
+// Registers as many of each type.
+static inline emu_verdict many_try(many *m, const char *version,
+                                   const char *target, const char *body) {
+  return emu_try(&m->e, version, target,
+                 ".reg .b8 %c<4>; .reg .b16 %h<4>; .reg .b32 %r<4>;\n"
+                 ".reg .b64 %d<4>; .reg .pred %p<2>;",
+                 body);
+}
+
+// |body| must be refused, with its line.
 static inline bool many_refused(many *m, const char *version,
                                 const char *target, const char *body) {
-  char text[2048];
-  snprintf(text, sizeof(text),
-           ".version %s\n.target %s\n.address_size 64\n"
-           ".visible .entry k() {\n.reg .b8 %%c<4>;\n.reg .b16 %%h<4>;\n"
-           ".reg .b32 %%r<4>;\n.reg .b64 %%d<4>;\n.reg .pred %%p<2>;\n"
-           "%s\nret;\n}\n",
-           version, target, body);
-  bool loaded = emu_load(&m->e, text);
-  const char *log = tsr_buffer_text(&m->e.log.errors);
-  bool placed = strstr(log, "(10,") != NULL;
-  if (loaded || !placed) {
-    fprintf(stderr, "%s: %s: %s\n", body, loaded ? "accepted" : "refused", log);
-  }
-  return !loaded && placed;
+  emu_verdict verdict = many_try(m, version, target, body);
+  if (verdict == EMU_REFUSED) return true;
+  fprintf(
+      stderr, "%s: %s\n", body,
+      verdict == EMU_ACCEPTED ? "accepted" : tsr_buffer_text(&m->e.log.errors));
+  return false;
 }
 static inline bool many_accepted(many *m, const char *version,
                                  const char *target, const char *body) {
-  char text[2048];
-  snprintf(text, sizeof(text),
-           ".version %s\n.target %s\n.address_size 64\n"
-           ".visible .entry k() {\n.reg .b8 %%c<4>;\n.reg .b16 %%h<4>;\n"
-           ".reg .b32 %%r<4>;\n.reg .b64 %%d<4>;\n.reg .pred %%p<2>;\n"
-           "%s\nret;\n}\n",
-           version, target, body);
-  bool loaded = emu_load(&m->e, text);
-  if (!loaded) {
+  bool is_accepted = many_try(m, version, target, body) == EMU_ACCEPTED;
+  if (!is_accepted) {
     fprintf(stderr, "%s: %s\n", body, tsr_buffer_text(&m->e.log.errors));
   }
-  return loaded;
+  return is_accepted;
 }
 
 // Compares and reports the first differences of |what|; counts as one check.
@@ -193,8 +187,8 @@ static const uint64_t many_edges64[] = {
 
 // Edge values crossed, then random ones: bits, or exponents close together.
 static inline uint64_t many_value(uint64_t *state, bool wide, int shape) {
-  uint64_t bits = emu_random(state);
-  uint64_t pick = emu_random(state);
+  uint64_t bits = random_next(state);
+  uint64_t pick = random_next(state);
   if (shape == 0 || pick % 8 == 0) {
     return wide ? many_edges64[bits % (sizeof(many_edges64) / 8)]
                 : many_edges32[bits % (sizeof(many_edges32) / 4)];

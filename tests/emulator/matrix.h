@@ -65,7 +65,7 @@ static inline double mat_value(mat_type type, uint32_t bits) {
 // products are exact in double.
 static inline uint32_t mat_random(mat_type type, uint64_t *state) {
   const struct mat_format *f = &mat_formats[type];
-  uint64_t random = emu_random(state);
+  uint64_t random = random_next(state);
   uint32_t bits = (uint32_t)random;
   if (f->bits < 32) bits &= (1u << f->bits) - 1;
   if (mat_integer(type)) return bits;

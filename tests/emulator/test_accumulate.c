@@ -15,7 +15,7 @@
 static uint64_t state = 1;
 
 static uint32_t below(uint32_t n) {
-  return (uint32_t)(emu_random(&state) % n);
+  return (uint32_t)(random_next(&state) % n);
 }
 
 static float bits_float(uint32_t bits) {
@@ -66,7 +66,7 @@ static void test_values(void) {
                                                   : 0x100;
     for (uint32_t i = 0; i < bits_of; ++i) {
       uint32_t bits =
-          type == TSR_ELEMENT_TF32 ? (uint32_t)emu_random(&state) : i;
+          type == TSR_ELEMENT_TF32 ? (uint32_t)random_next(&state) : i;
       double want = format_value(&formats[type], bits);
       double got = tsr_element_value((tsr_element)type, bits);
       bool same = memcmp(&want, &got, 8) == 0 || (want != want && got != got);
@@ -90,7 +90,7 @@ typedef enum fill { FILL_NEAR, FILL_WIDE, FILL_ANY } fill;
 
 // Near: exponents within 6 of the middle; wide: all finite; any: all bits.
 static uint32_t random_element(tsr_element type, fill how) {
-  uint32_t bits = (uint32_t)emu_random(&state);
+  uint32_t bits = (uint32_t)random_next(&state);
   if (type == TSR_ELEMENT_S8 || type == TSR_ELEMENT_U8) return bits & 0xff;
   const format *f = &formats[type];
   uint32_t width = (uint32_t)(f->exponent_bits + f->fraction_bits + 1);
@@ -290,7 +290,7 @@ static void test_integers(void) {
     for (uint32_t i = 0; i < 128; ++i) {
       static const uint32_t edges[] = {0, 0x7fffffff, 0x80000000, 0x7fffff00};
       before[i / 8][i % 8] =
-          i % 2 == 0 ? edges[below(4)] : (uint32_t)emu_random(&state);
+          i % 2 == 0 ? edges[below(4)] : (uint32_t)random_next(&state);
     }
     memcpy(acc, before, sizeof(acc));
     tsr_tile_multiply(&a, &b, &(tsr_accumulation){.saturate = saturate}, acc);

@@ -159,10 +159,10 @@ static uint64_t cut(uint64_t value, uint32_t bits) {
 static void draw(const atomic_case *c, uint64_t memory[32], uint64_t b[32],
                  uint64_t swap[32]) {
   for (uint32_t i = 0; i < 32; ++i) {
-    uint64_t small = emu_random(&random_state) % 5;
-    memory[i] = cut(emu_random(&random_state), c->bits);
-    b[i] = cut(emu_random(&random_state), c->bits);
-    swap[i] = cut(emu_random(&random_state), c->bits);
+    uint64_t small = random_next(&random_state) % 5;
+    memory[i] = cut(random_next(&random_state), c->bits);
+    b[i] = cut(random_next(&random_state), c->bits);
+    swap[i] = cut(random_next(&random_state), c->bits);
     if (small == 0) b[i] = memory[i];
     if (small == 1) memory[i] = cut(0, c->bits);
     if (small == 2) b[i] = cut(UINT64_C(0x7f807f807f807f80), c->bits);
@@ -289,7 +289,7 @@ static void test_vectors(emu *e) {
     static uint64_t out[8][32];
     unsigned char memory[32 * 16];
     for (size_t i = 0; i < sizeof(memory); ++i) {
-      memory[i] = (unsigned char)emu_random(&random_state);
+      memory[i] = (unsigned char)random_next(&random_state);
       // Zeros of both signs meet those of the operands.
       if (i / 16 % 8 == 2 || i / 16 % 8 == 1) memory[i] = 0;
       if (i / 16 % 8 == 3) memory[i] = i % 2 == 0 ? 0 : 0x80;
@@ -308,7 +308,7 @@ static void test_vectors(emu *e) {
       (void)snprintf(results + s, sizeof(results) - s, "%s%%o%u",
                      k == 0 ? "" : ", ", k);
       for (uint32_t i = 0; i < 32; ++i) {
-        in[k + 1][i] = cut(emu_random(&random_state), c->bits);
+        in[k + 1][i] = cut(random_next(&random_state), c->bits);
         if (i % 8 == 1) in[k + 1][i] = cut(0x80000000, c->bits);
         if (i % 8 == 2) in[k + 1][i] = cut(0x80008000, c->bits);
         if (i % 8 == 3) in[k + 1][i] = 0;
@@ -356,9 +356,9 @@ static void test_b128(emu *e) {
   uint64_t memory[32][2];
   for (uint32_t i = 0; i < 32; ++i) {
     for (int k = 0; k < 2; ++k) {
-      memory[i][k] = emu_random(&random_state);
+      memory[i][k] = random_next(&random_state);
       in[1 + k][i] = memory[i][k] ^ (i % 2 == 0 && k == 1 ? 1 : 0);
-      in[3 + k][i] = emu_random(&random_state);
+      in[3 + k][i] = random_next(&random_state);
     }
   }
   uint64_t at = emu_upload(e, memory, sizeof(memory));

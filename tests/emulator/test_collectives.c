@@ -8,7 +8,7 @@
 static uint64_t state = 1;
 
 static uint32_t draw(void) {
-  return (uint32_t)emu_random(&state);
+  return (uint32_t)random_next(&state);
 }
 
 // PTX ISA 9.7.9.6, written down as it stands there.

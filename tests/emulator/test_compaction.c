@@ -27,7 +27,7 @@ typedef struct program {
 static const uint32_t class_units[TSR_CLASSES] = {1, 1, 2, 4};
 
 static uint32_t draw(uint64_t *state, uint32_t below) {
-  return (uint32_t)(emu_random(state) >> 7) % below;
+  return (uint32_t)(random_next(state) >> 7) % below;
 }
 
 static tsr_ref draw_register(program *p, uint64_t *state, bool predicate) {
@@ -136,8 +136,8 @@ static void write_all(machine *m, const program *p, uint32_t pc, uint32_t lane,
     if (virtual_ref == TSR_REF_NONE) continue;
     uint32_t reg = virtual_ref / 8, class = p->classes[reg];
     uint64_t *value = m->value[reg][lane];
-    value[0] = emu_random(state);
-    value[1] = emu_random(state);
+    value[0] = random_next(state);
+    value[1] = random_next(state);
     if (class == TSR_CLASS_PREDICATE) value[0] &= 1;
     if (class == TSR_CLASS_32) value[0] &= UINT32_MAX;
     m->defined[reg][lane] = true;

@@ -164,9 +164,9 @@ static uint64_t input(const compared *type, uint64_t *state, uint32_t n,
   uint32_t edges = type->kind == FLOAT ? 15 : 16;
   uint32_t bits = type->bits == 17 ? 16 : type->bits;
   uint32_t index = k == 0 ? n / edges : n % edges;
-  uint64_t random = emu_random(state);
+  uint64_t random = random_next(state);
   bool edge = n < edges * edges || random % 4 == 0;
-  if (!edge) return case_cut(emu_random(state), bits);
+  if (!edge) return case_cut(random_next(state), bits);
   if (n >= edges * edges) index = (uint32_t)(random >> 8);
   return type->kind == FLOAT ? float_edge(type->bits, index)
                              : case_cut(case_edge(index, bits), bits);
@@ -180,7 +180,7 @@ static void fill(const compared *type, uint64_t in[3][32], uint32_t round,
     for (uint32_t k = 0; k < 2; ++k) {
       in[k][lane] = input(type, state, round * 32 + lane, k);
     }
-    in[2][lane] = emu_random(state) & 1;
+    in[2][lane] = random_next(state) & 1;
   }
 }
 

@@ -161,7 +161,7 @@ static void fill(many *m, int from) {
   uint64_t state = 77 + (uint64_t)from;
   m->count = types[from].bits <= 16 ? 1u << types[from].bits : 8192;
   for (uint32_t i = 0; i < m->count; ++i) {
-    uint64_t bits = emu_random(&state), pick = emu_random(&state);
+    uint64_t bits = random_next(&state), pick = random_next(&state);
     if (types[from].bits <= 16) {
       bits = i;
     } else if (i < 512 || !types[from].is_float) {
@@ -443,7 +443,7 @@ static void test_pack(many *m) {
   m->count = 4096;
   for (uint32_t i = 0; i < m->count; ++i) {
     for (int k = 0; k < 3; ++k) {
-      uint64_t bits = emu_random(&state);
+      uint64_t bits = random_next(&state);
       int32_t value = (int32_t)(uint32_t)bits;
       m->in[k][i] = (uint32_t)(value >> (bits >> 40) % 32);
     }

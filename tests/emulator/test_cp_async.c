@@ -128,17 +128,10 @@ static void test_forms(emu *e) {
 }
 
 static void check_refused(emu *e, const char *instruction) {
-  char text[1024];
-  (void)snprintf(text, sizeof(text),
-                 HEADER
-                 ".visible .entry k(.param .u64 p) {\n.reg .b64 %%rd<4>;\n"
-                 ".reg .b32 %%r<4>;\n.shared .align 16 .b8 buf[64];\n"
-                 "%s\nret;\n}\n",
-                 instruction);
-  bool loaded = emu_load(e, text);
-  CHECK(!loaded);
-  if (loaded) fprintf(stderr, "accepted: %s\n", instruction);
-  CHECK(strstr(tsr_buffer_text(&e->log.errors), "(8,") != NULL);
+  emu_check_refused(e, "8.7", "sm_90a",
+                    ".reg .b64 %rd<4>; .reg .b32 %r<4>;\n"
+                    ".shared .align 16 .b8 buf[64];",
+                    instruction);
 }
 
 static void test_refused(emu *e) {

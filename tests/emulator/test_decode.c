@@ -304,7 +304,7 @@ static void long_text(void) {
   tsr_buffer_init(&text);
   write_long(&text, 30000);
   uint64_t in[1][32], with[1][32], without[1][32], seed = 3;
-  for (int i = 0; i < 32; ++i) in[0][i] = emu_random(&seed) & UINT32_MAX;
+  for (int i = 0; i < 32; ++i) in[0][i] = random_next(&seed) & UINT32_MAX;
   double begin = seconds();
   CHECK(emu_lanes(&e, "", tsr_buffer_text(&text), "r",
                   (const uint64_t(*)[32])in, "r", with));

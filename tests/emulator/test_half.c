@@ -243,7 +243,7 @@ static const uint16_t edges[] = {
     0xfff7, 0x0080, 0x007f, 0x3f80, 0xbf80, 0x3f81, 0x3b80, 0x3b81,
     0x7f7f, 0xff7f, 0x7f80, 0xff80, 0x7f81, 0x5c00, 0x4c00, 0x2000};
 static uint64_t half_value(uint64_t *state, int shape) {
-  uint64_t bits = emu_random(state);
+  uint64_t bits = random_next(state);
   if (shape == 0 || (bits >> 60) == 0) return edges[bits % COUNT(edges)];
   if (shape == 1) return bits & 0xffff;
   // Exponents near each other: sums that round.

@@ -212,14 +212,8 @@ static void test_refused(void) {
   for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); ++i) {
     emu e;
     emu_init(&e, texts[i].device);
-    char text[512];
-    (void)snprintf(text, sizeof(text),
-                   ".version 8.5\n.target %s\n.address_size 64\n"
-                   ".visible .entry k()\n{\n.reg .b32 %%r<8>;\n"
-                   ".reg .b64 %%d<4>;\n%s\nret;\n}\n",
-                   texts[i].target, texts[i].text);
-    CHECK(!emu_load(&e, text));
-    CHECK(strstr(tsr_buffer_text(&e.log.errors), "(8,") != NULL);
+    emu_check_refused(&e, "8.5", texts[i].target,
+                      ".reg .b32 %r<8>; .reg .b64 %d<4>;", texts[i].text);
     emu_fini(&e);
   }
 }

@@ -117,7 +117,7 @@ static void check_bound(const many *m, uint32_t output, const bound *b,
 static void fill_spread(many *m, uint64_t seed) {
   m->count = 65536;
   for (uint32_t i = 0; i < m->count; ++i) {
-    uint64_t bits = emu_random(&seed);
+    uint64_t bits = random_next(&seed);
     uint32_t exponent = i % 4 == 0 ? (uint32_t)(bits >> 40) % 255
                                    : 112 + (uint32_t)(bits >> 40) % 24;
     m->in[0][i] = (bits & 0x807fffffu) | exponent << 23;

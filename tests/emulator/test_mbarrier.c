@@ -221,17 +221,10 @@ static void test_addresses(emu *e) {
 }
 
 static void check_refused(emu *e, const char *instruction) {
-  char text[1024];
-  (void)snprintf(text, sizeof(text),
-                 HEADER
-                 ".visible .entry k() {\n.reg .b64 %%s<4>;\n"
-                 ".reg .b32 %%r<4>;\n.reg .pred %%p<2>;\n"
-                 "%s\nret;\n}\n",
-                 instruction);
-  bool loaded = emu_load(e, text);
-  CHECK(!loaded);
-  if (loaded) fprintf(stderr, "accepted: %s\n", instruction);
-  CHECK(strstr(tsr_buffer_text(&e->log.errors), "(8,") != NULL);
+  emu_check_refused(e, "8.7", "sm_90a",
+                    ".reg .b64 %s<4>; .reg .b32 %r<4>;\n"
+                    ".reg .pred %p<2>;",
+                    instruction);
 }
 
 static void test_refused(emu *e) {

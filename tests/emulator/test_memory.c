@@ -14,7 +14,7 @@ static uint64_t scratch[1][32];  // for bodies without outputs
 static void fill_data(void) {
   uint64_t state = 3;
   for (size_t i = 0; i < sizeof(data); ++i) {
-    data[i] = (unsigned char)emu_random(&state);
+    data[i] = (unsigned char)random_next(&state);
   }
 }
 

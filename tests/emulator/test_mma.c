@@ -159,9 +159,9 @@ static void test_f64(emu *e) {
     static double a[16][16], b[16][8], c[16][8];
     uint32_t rows = shapes[s].rows, k = shapes[s].k, halves = rows / 8;
     for (uint32_t i = 0; i < 16 * 16; ++i) {
-      a[i / 16][i % 16] = (double)(int64_t)emu_random(&state) * 0x1p-63;
-      b[i / 16][i % 8] = (double)(int64_t)emu_random(&state) * 0x1p-60;
-      c[i / 16][i % 8] = (double)(int64_t)emu_random(&state) * 0x1p-62;
+      a[i / 16][i % 16] = (double)(int64_t)random_next(&state) * 0x1p-63;
+      b[i / 16][i % 8] = (double)(int64_t)random_next(&state) * 0x1p-60;
+      c[i / 16][i % 8] = (double)(int64_t)random_next(&state) * 0x1p-62;
     }
     uint32_t na = k / 4 * halves, nb = k / 4, at = 0, to = 0;
     for (uint32_t lane = 0; lane < 32; ++lane) {
@@ -295,19 +295,8 @@ static void test_refused(void) {
   for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); ++i) {
     emu e;
     emu_init(&e, texts[i].device);
-    char text[1024];
-    (void)snprintf(text, sizeof(text),
-                   ".version %s\n.target %s\n.address_size 64\n"
-                   ".visible .entry k()\n{\n.reg .b32 %%r<8>;\n"
-                   ".reg .f32 %%f<8>;\n%s\nret;\n}\n",
-                   texts[i].version, texts[i].target, texts[i].text);
-    bool loaded = emu_load(&e, text);
-    CHECK(!loaded);
-    const char *log = loaded ? "" : tsr_buffer_text(&e.log.errors);
-    CHECK(strstr(log, "(8,") != NULL);
-    if (strstr(log, "(8,") == NULL) {
-      fprintf(stderr, "%s\n%s\n", texts[i].text, log);
-    }
+    emu_check_refused(&e, texts[i].version, texts[i].target,
+                      ".reg .b32 %r<8>; .reg .f32 %f<8>;", texts[i].text);
     emu_fini(&e);
   }
 }

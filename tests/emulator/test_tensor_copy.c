@@ -488,17 +488,9 @@ static void test_encode(void) {
 }
 
 static void check_refused(emu *e, const char *instruction) {
-  char text[1024];
-  (void)snprintf(text, sizeof(text),
-                 HEADER
-                 ".visible .entry k() {\n.reg .b64 %%rd<4>;\n"
-                 ".reg .b32 %%r<4>;\n.reg .b16 %%h;\n"
-                 "%s\nret;\n}\n",
-                 instruction);
-  bool loaded = emu_load(e, text);
-  CHECK(!loaded);
-  if (loaded) fprintf(stderr, "accepted: %s\n", instruction);
-  CHECK(strstr(tsr_buffer_text(&e->log.errors), "(8,") != NULL);
+  emu_check_refused(e, "8.7", "sm_90a",
+                    ".reg .b64 %rd<4>; .reg .b32 %r<4>; .reg .b16 %h;",
+                    instruction);
 }
 
 #define START(dims) "cp.async.bulk.tensor." dims ".shared::cluster.global"

@@ -323,19 +323,10 @@ static void test_refused(void) {
   for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); ++i) {
     emu e;
     emu_init(&e, "h100");
-    char text[1024];
-    (void)snprintf(text, sizeof(text),
-                   ".version %s\n.target %s\n.address_size 64\n"
-                   ".visible .entry k()\n{\n.reg .b32 %%r<8>; .reg .pred %%p;\n"
-                   ".reg .f32 %%f<8>; .reg .b64 %%d<2>;\n%s\nret;\n}\n",
-                   texts[i].version, texts[i].target, texts[i].text);
-    bool loaded = emu_load(&e, text);
-    CHECK(!loaded);
-    const char *log = loaded ? "" : tsr_buffer_text(&e.log.errors);
-    CHECK(strstr(log, "(8,") != NULL);
-    if (strstr(log, "(8,") == NULL) {
-      fprintf(stderr, "%s\n%s\n", texts[i].text, log);
-    }
+    emu_check_refused(&e, texts[i].version, texts[i].target,
+                      ".reg .b32 %r<8>; .reg .pred %p;\n"
+                      ".reg .f32 %f<8>; .reg .b64 %d<2>;",
+                      texts[i].text);
     emu_fini(&e);
   }
 }

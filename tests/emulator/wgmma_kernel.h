@@ -105,7 +105,7 @@ static inline void wg_fill_metadata(wg_case *w, uint64_t *state) {
   uint32_t size = single ? 2 : 4;
   for (uint32_t row = 0; row < 64; ++row) {
     for (uint32_t column = 0; column < w->k; column += size) {
-      uint32_t code = codes[emu_random(state) % 6], lane, bit;
+      uint32_t code = codes[random_next(state) % 6], lane, bit;
       uint32_t *at = &w->at[row][column / 2];
       if (single) code = code < 9 ? 0x4 : 0xe;
       at[0] = column + (single ? (code == 0xe ? 1 : 0) : (code & 3));
