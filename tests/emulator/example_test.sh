@@ -8,16 +8,10 @@ example=$1
 compiler=$2
 driver=$3
 stubs=$4
-if test -n "$5"; then
-  echo "SKIPPED: a program without sanitizers cannot load this library"
-  exit 77
-fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cp "$example"/* "$work"
-cd "$work"
-sed -n '/^```text$/,/^```$/p' README.md | grep -v '^```' >expected.txt
-test -s expected.txt
+# shellcheck source=tests/support/example.sh
+. "$(dirname "$0")/../support/example.sh"
+example_begin "$5"
+example_enter "$example"
 unset TESSERA_EMU_DEVICE TESSERA_EMU_SEED TESSERA_EMU_CHECK TESSERA_EMU_FAIL
 
 flags='-std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror'

@@ -9,40 +9,19 @@ build=$1
 example=$2
 compiler=$3
 generator=$4
-if test -n "$5"; then
-  echo "SKIPPED: an application without sanitizers cannot load this library"
-  exit 77
-fi
-if ! test -x "$build/tools/tesserac"; then
-  echo "SKIPPED: no tesserac in this build"
-  exit 77
-fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export XDG_CACHE_HOME="$build/tests/install/cache"
+# shellcheck source=tests/support/example.sh
+. "$(dirname "$0")/../support/example.sh"
+example_begin "$5"
 for name in $(env | sed -n 's/^\(TESSERA_EMU_[A-Z_]*\)=.*/\1/p'); do
   unset "$name"
 done
 
-cmake --install "$build" --prefix "$work/prefix" >"$work/install.log" || {
-  cat "$work/install.log"
-  exit 1
-}
-cp -r "$example" "$work/example"
-cd "$work/example"
-sed -n '/^```text$/,/^```$/p' README.md | grep -v '^```' >expected.txt
-test -s expected.txt
-"$work/prefix/bin/tesserac" compile mlp.tess -o mlp.bundle 2>compile.log || {
-  cat compile.log
-  exit 1
-}
-cmake -G "$generator" -S . -B build -DCMAKE_PREFIX_PATH="$work/prefix" \
-  -DCMAKE_C_COMPILER="$compiler" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror" \
-  >cmake.log
-cmake --build build >>cmake.log || {
-  cat cmake.log
-  exit 1
-}
+example_install "$build" "$work/prefix"
+example_enter "$example"
+example_log compile.log \
+  "$work/prefix/bin/tesserac" compile mlp.tess -o mlp.bundle
+example_build "$generator" "$compiler" \
+  -DCMAKE_C_FLAGS="-Wall -Wextra -Werror"
 
 TESSERA_CUDA_DRIVER=$(find "$work/prefix" -name libcuda.so.1)
 export TESSERA_CUDA_DRIVER

@@ -7,23 +7,11 @@ build=$1
 example=$2
 compiler=$3
 generator=$4
-if test -n "$5"; then
-  echo "SKIPPED: an application without sanitizers cannot load this library"
-  exit 77
-fi
-if ! test -x "$build/tools/tesserac"; then
-  echo "SKIPPED: no tesserac in this build"
-  exit 77
-fi
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-# Compiled kernels stay from run to run: this is no test of compiling.
-export XDG_CACHE_HOME="$build/tests/install/cache"
+# shellcheck source=tests/support/example.sh
+. "$(dirname "$0")/../support/example.sh"
+example_begin "$5"
 
-cmake --install "$build" --prefix "$work/first" >"$work/install.log" || {
-  cat "$work/install.log"
-  exit 1
-}
+example_install "$build" "$work/first"
 mv "$work/first" "$work/prefix"  # an installed tree may be moved
 for file in bin/tessera bin/tesserac include/tessera/tessera.h; do
   test -f "$work/prefix/$file"
@@ -31,15 +19,10 @@ done
 # The emulated CUDA driver is found beside the program, not by the loader's path.
 env -u TESSERA_CUDA_DRIVER "$work/prefix/bin/tessera" info --device emulated |
   grep -q '^  driver  *emulated$'
-cp -r "$example" "$work/example"
-cd "$work/example"
-sed -n '/^```text$/,/^```$/p' README.md | grep -v '^```' >expected.txt
-test -s expected.txt
+example_enter "$example"
 
-"$work/prefix/bin/tesserac" compile block.tess -o block.bundle 2>compile.log || {
-  cat compile.log
-  exit 1
-}
+example_log compile.log \
+  "$work/prefix/bin/tesserac" compile block.tess -o block.bundle
 "$work/prefix/bin/tesserac" compile block.tess --single-file \
   -o single.bundle 2>compile.log
 test -f single.bundle
@@ -64,11 +47,6 @@ else
   echo "SKIPPED: no pkg-config or no make here"
 fi
 
-cmake -G "$generator" -S . -B build -DCMAKE_PREFIX_PATH="$work/prefix" \
-  -DCMAKE_C_COMPILER="$compiler" >cmake.log
-cmake --build build >>cmake.log || {
-  cat cmake.log
-  exit 1
-}
+example_build "$generator" "$compiler"
 check build/run_layers
 echo "the example agrees with its README, built both ways"
