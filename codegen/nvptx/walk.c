@@ -1,31 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The main loop: a warp's steps one after the other, through a straight-line
-// body for each (kind of this step, kind of the next), in which the registers
-// that an mma has just freed take the next unit's weights; and one body for
-// each kind that multiplies whatever an edge step has. docs/cuda-kernels.md.
+// body for each (kind of this step, kind of the next; body.c), and one body for
+// each kind that multiplies whatever an edge step has (edge.c).
+// docs/cuda-kernels.md.
 #include "walk.h"
 
-enum {
-  NV_NO_GROUP = 1 << 16,  // more than a panel has
-  EDGE_TILES = 2,         // n tiles whose B operands an edge body holds
-};
-
-static const char *kind_name(tsr_kind kind) {
-  return kind == TSR_KIND_SPARSE24 ? "2:4" : "dense";
-}
-
-static const char *step_name(tsr_kind kind) {
-  return kind == TSR_KIND_SPARSE24 ? "k32" : "k16";
-}
+enum { NV_NO_GROUP = 1 << 16 };  // more than a panel has
 
 static LLVMValueRef is_equal(nv_walk *w, LLVMValueRef a, uint32_t b) {
   cg_emit *e = &w->k->e;
   return LLVMBuildICmp(e->builder, LLVMIntEQ, a, cg_i32(e, b), "");
-}
-
-static LLVMValueRef is_above(nv_walk *w, LLVMValueRef a, uint32_t b) {
-  cg_emit *e = &w->k->e;
-  return LLVMBuildICmp(e->builder, LLVMIntUGT, a, cg_i32(e, b), "");
 }
 
 // ---- Records ----
@@ -127,269 +111,6 @@ static LLVMValueRef classify(nv_walk *w, uint32_t distance) {
   return step;
 }
 
-// ---- Straight-line bodies ----
-
-// What a body loads while it multiplies: the unit after this one.
-typedef struct ahead {
-  tsr_kind kind;      // ZERO: nothing
-  LLVMValueRef unit;  // this lane's pointer
-  uint32_t steps;     // of it that are loaded ahead
-} ahead;
-
-static void load_step(nv_walk *w, tsr_kind kind, LLVMValueRef unit,
-                      uint32_t step, uint32_t slot, uint32_t block) {
-  if (block == 0) {
-    nv_comment(w->k, "  load %s step %u of a %s unit", step_name(kind),
-               step + 1, kind_name(kind));
-  }
-  nv_load_weights(w, kind, unit, step, slot, block);
-}
-
-static void load_metadata(nv_walk *w, LLVMValueRef unit) {
-  LLVMValueRef words[NV_GROUP_BLOCKS];
-  nv_load_metadata(w, unit, words);
-  for (uint32_t b = 0; b < w->k->shape.main_blocks; ++b) {
-    nv_set(w->k, w->metadata[b], words[b]);
-  }
-}
-
-// Where all else of the next unit is on its way, its metadata can wait until
-// this unit's is used up: 64 tokens leave no registers for both.
-static bool is_late(const nv_walk *w, tsr_kind kind) {
-  return kind == TSR_KIND_SPARSE24 && w->k->geometry.depth < NV_SLOTS;
-}
-
-// This unit's metadata, moved out of the way of the next unit's, which is
-// loaded at once. A plain move would be undone by ptxas, which would then move
-// the new words at the end of the body, and wait for them there.
-static void take_metadata(nv_walk *w, tsr_kind kind,
-                          LLVMValueRef out[NV_GROUP_BLOCKS]) {
-  nv_kernel *k = w->k;
-  if (kind != TSR_KIND_SPARSE24) return;
-  for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
-    out[b] = nv_get(k, k->e.i32, w->metadata[b]);
-    if (is_late(w, kind)) continue;
-    out[b] = LLVMBuildOr(k->e.builder, out[b], w->zero, "metadata");
-  }
-}
-
-// The step |distance| ahead: the first of all, or one behind an edge.
-static void load_all(nv_walk *w, tsr_kind kind, uint32_t distance) {
-  nv_kernel *k = w->k;
-  LLVMValueRef unit =
-      nv_unit(w, kind, nv_get(k, k->e.i32, w->offset[distance]));
-  nv_comment(k, "%s unit: nothing is loaded yet", kind_name(kind));
-  if (kind == TSR_KIND_SPARSE24) load_metadata(w, unit);
-  for (uint32_t s = 0; s < nv_steps_ahead(w, kind); ++s) {
-    for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
-      load_step(w, kind, unit, s, s, b);
-    }
-  }
-}
-
-// The registers of |slot| and |block| are free: this unit's step |step| + depth
-// takes them, or the next unit's.
-static void refill(nv_walk *w, tsr_kind kind, uint32_t step, uint32_t block,
-                   LLVMValueRef unit, const ahead *next) {
-  uint32_t depth = w->k->geometry.depth, slot = step % depth;
-  if (step + depth < nv_steps(w, kind)) {
-    load_step(w, kind, unit, step + depth, slot, block);
-  } else if (slot < next->steps) {
-    load_step(w, next->kind, next->unit, slot, slot, block);
-  }
-}
-
-static void multiply_step(nv_walk *w, tsr_kind kind, uint32_t step,
-                          LLVMValueRef metadata[NV_GROUP_BLOCKS],
-                          const nv_tokens *tokens, LLVMValueRef unit,
-                          const ahead *next) {
-  nv_kernel *k = w->k;
-  uint32_t slot = step % k->geometry.depth;
-  nv_comment(k, "%s unit: %s step %u of %u", kind_name(kind), step_name(kind),
-             step + 1, nv_steps(w, kind));
-  for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
-    LLVMValueRef a[4];
-    for (uint32_t i = 0; i < 4; ++i) {
-      a[i] = nv_get(k, k->e.i32, w->weights[slot][b][i]);
-    }
-    nv_multiply(w, kind, b, step, a, metadata[b], tokens);
-    refill(w, kind, step, b, unit, next);
-  }
-}
-
-// Registers that this unit does not use can be filled at once.
-static ahead begin_ahead(nv_walk *w, tsr_kind kind, tsr_kind next_kind) {
-  nv_kernel *k = w->k;
-  ahead next = {.kind = next_kind};
-  if (next_kind == TSR_KIND_ZERO) return next;
-  next.unit = nv_unit(w, next_kind, nv_get(k, k->e.i32, w->offset[1]));
-  next.steps = nv_steps_ahead(w, next_kind);
-  if (next_kind == TSR_KIND_SPARSE24 && !is_late(w, kind)) {
-    load_metadata(w, next.unit);
-  }
-  for (uint32_t s = nv_steps_ahead(w, kind); s < next.steps; ++s) {
-    for (uint32_t b = 0; b < k->shape.main_blocks; ++b) {
-      load_step(w, next_kind, next.unit, s, s, b);
-    }
-  }
-  return next;
-}
-
-static void emit_body(nv_walk *w, tsr_kind kind, tsr_kind next_kind) {
-  nv_kernel *k = w->k;
-  LLVMValueRef metadata[NV_GROUP_BLOCKS] = {NULL};
-  LLVMValueRef unit = NULL;
-  nv_comment(
-      k, "%s unit; next is %s", kind_name(kind),
-      next_kind == TSR_KIND_ZERO ? "no main unit" : kind_name(next_kind));
-  if (nv_steps(w, kind) > k->geometry.depth) {
-    unit = nv_unit(w, kind, nv_get(k, k->e.i32, w->offset[0]));
-  }
-  take_metadata(w, kind, metadata);
-  ahead next = begin_ahead(w, kind, next_kind);
-  uint32_t steps = nv_steps(w, kind);
-  uint32_t half_steps = kind == TSR_KIND_SPARSE24 ? 1 : 2;
-  for (uint32_t s = 0; s < steps;) {
-    nv_tokens tokens;
-    nv_load_tokens(w, s / half_steps, 0, k->geometry.warp_tokens / 8u, &tokens);
-    do {
-      multiply_step(w, kind, s, metadata, &tokens, unit, &next);
-      ++s;
-    } while (s < steps && s % half_steps != 0);
-  }
-  if (next_kind == TSR_KIND_SPARSE24 && is_late(w, kind)) {
-    load_metadata(w, next.unit);
-  }
-}
-
-// ---- Edge bodies ----
-
-typedef struct edge_work {
-  tsr_kind kind;
-  LLVMValueRef blocks, steps;  // i32
-  LLVMValueRef fragments;      // ptr, of this lane
-  LLVMValueRef metadata[NV_GROUP_BLOCKS];
-} edge_work;
-
-// This lane's part of the unit's beginning. Units before this warp's in the
-// k-chunk are of whole row groups.
-static LLVMValueRef edge_unit(nv_walk *w, const edge_work *edge) {
-  nv_kernel *k = w->k;
-  cg_emit *e = &k->e;
-  uint32_t head = tsr_fragment_metadata_size(4, edge->kind);
-  LLVMValueRef size =
-      cg_add(e,
-             cg_mul_constant(e, edge->steps,
-                             4u * TSR_FRAGMENT_SIZE / TSR_FRAGMENT_ALIGNMENT),
-             cg_i32(e, head / TSR_FRAGMENT_ALIGNMENT));
-  LLVMValueRef unit =
-      cg_add(e, nv_get(k, e->i32, w->offset[0]), cg_mul(e, w->group, size));
-  return cg_at_index(e, w->stream, cg_widen(e, unit), TSR_FRAGMENT_ALIGNMENT);
-}
-
-// 1, 2, 4 or 4 words for 1 to 4 row blocks; each case is one load. Fragments
-// come after them.
-static void edge_metadata(nv_walk *w, edge_work *edge) {
-  nv_kernel *k = w->k;
-  cg_emit *e = &k->e;
-  LLVMValueRef more = is_above(w, edge->blocks, 2);
-  LLVMValueRef words =
-      LLVMBuildSelect(e->builder, more, cg_i32(e, 4), edge->blocks, "");
-  // |fragments| is 16 bytes a lane from the unit's beginning.
-  LLVMValueRef less = cg_mul(
-      e, k->lane,
-      cg_sub(e, cg_i32(e, TSR_FRAGMENT_LANE), cg_mul_constant(e, words, 4)));
-  LLVMValueRef address = cg_at_value(
-      e, edge->fragments, LLVMBuildNeg(e->builder, cg_widen(e, less), ""));
-  LLVMTypeRef types[] = {e->i32, e->i32, e->i32, e->i32};
-  LLVMValueRef arguments[] = {address, words};
-  LLVMValueRef values = nv_assembly(
-      k, LLVMStructTypeInContext(e->context, types, 4, 0),
-      "{ .reg .pred p, q, r; setp.eq.u32 p, $5, 1; setp.eq.u32 q, $5, 2; "
-      "setp.eq.u32 r, $5, 4;\n\t"
-      "mov.b32 $0, 0; mov.b32 $1, 0; mov.b32 $2, 0; mov.b32 $3, 0;\n\t"
-      "@p ld.global.nc.u32 $0, [$4];\n\t"
-      "@q ld.global.nc.v2.u32 {$0, $1}, [$4];\n\t"
-      "@r ld.global.nc.v4.u32 {$0, $1, $2, $3}, [$4]; }",
-      "=&r,=&r,=&r,=&r,l,r", arguments, 2);
-  for (uint32_t b = 0; b < NV_GROUP_BLOCKS; ++b) {
-    edge->metadata[b] = LLVMBuildExtractValue(e->builder, values, b, "");
-  }
-  edge->fragments =
-      cg_at_value(e, edge->fragments,
-                  cg_widen(e, cg_mul_constant(e, words, NV_LANES * 4u)));
-}
-
-// Row blocks to multiply in |step|: none when there is no such step.
-static LLVMValueRef edge_limit(nv_walk *w, const edge_work *edge,
-                               uint32_t step) {
-  cg_emit *e = &w->k->e;
-  return LLVMBuildSelect(e->builder, is_above(w, edge->steps, step),
-                         edge->blocks, cg_i32(e, 0), "");
-}
-
-// Loads step |step|'s weights; none where there is no such row block.
-static void edge_load(nv_walk *w, const edge_work *edge, uint32_t step,
-                      LLVMValueRef a[NV_GROUP_BLOCKS][4]) {
-  cg_emit *e = &w->k->e;
-  LLVMValueRef bytes =
-      cg_mul_constant(e, edge->blocks, step * TSR_FRAGMENT_SIZE);
-  LLVMValueRef address = cg_at_value(e, edge->fragments, cg_widen(e, bytes));
-  LLVMValueRef limit = edge_limit(w, edge, step);
-  for (uint32_t b = 0; b < w->k->shape.main_blocks; ++b) {
-    nv_load_guarded(w, address, b * TSR_FRAGMENT_SIZE, limit, b, a[b]);
-  }
-}
-
-static void edge_multiply(nv_walk *w, const edge_work *edge, uint32_t step,
-                          LLVMValueRef a[NV_GROUP_BLOCKS][4],
-                          const nv_tokens *tokens) {
-  cg_emit *e = &w->k->e;
-  LLVMValueRef limit = edge_limit(w, edge, step);
-  for (uint32_t b = 0; b < w->k->shape.main_blocks; ++b) {
-    cg_branch branch;
-    cg_if(e, is_above(w, limit, b), "edge.block", &branch);
-    nv_multiply(w, edge->kind, b, step, a[b], edge->metadata[b], tokens);
-    cg_endif(e, &branch);
-  }
-}
-
-// Half a k-chunk: its weights, then a few tokens at a time, so that the
-// registers of the straight-line bodies do.
-static void edge_half(nv_walk *w, const edge_work *edge, uint32_t half) {
-  uint32_t count = edge->kind == TSR_KIND_SPARSE24 ? 1 : 2;
-  uint32_t first = half * count, tiles = w->k->geometry.warp_tokens / 8u;
-  uint32_t at_once = tiles < EDGE_TILES ? tiles : (uint32_t)EDGE_TILES;
-  LLVMValueRef a[2][NV_GROUP_BLOCKS][4];
-  cg_branch branch;
-  cg_if(&w->k->e, is_above(w, edge->steps, first), "edge.half", &branch);
-  for (uint32_t i = 0; i < count; ++i) edge_load(w, edge, first + i, a[i]);
-  for (uint32_t n = 0; n < tiles; n += at_once) {
-    nv_tokens tokens;
-    nv_load_tokens(w, half, n, at_once, &tokens);
-    for (uint32_t i = 0; i < count; ++i) {
-      edge_multiply(w, edge, first + i, a[i], &tokens);
-    }
-  }
-  cg_endif(&w->k->e, &branch);
-}
-
-static void emit_edge(nv_walk *w, tsr_kind kind) {
-  nv_kernel *k = w->k;
-  cg_emit *e = &k->e;
-  edge_work edge = {.kind = kind, .blocks = blocks_at(w, 0)};
-  nv_comment(k, "%s unit with fewer rows or columns", kind_name(kind));
-  edge.steps = LLVMBuildLShr(e->builder, nv_get(k, e->i32, w->code[0]),
-                             cg_i32(e, 26), "");
-  if (kind == TSR_KIND_SPARSE24) {
-    edge.steps = LLVMBuildLShr(e->builder, cg_add(e, edge.steps, cg_i32(e, 1)),
-                               cg_i32(e, 1), "");
-  }
-  edge.fragments = edge_unit(w, &edge);
-  if (kind == TSR_KIND_SPARSE24) edge_metadata(w, &edge);
-  for (uint32_t half = 0; half < 2; ++half) edge_half(w, &edge, half);
-}
-
 // ---- One step ----
 
 static bool has_edges(const nv_walk *w) {
@@ -404,7 +125,7 @@ static void load_first(nv_walk *w, LLVMValueRef step, uint32_t distance) {
     if (!w->has_kind[kind]) continue;
     cg_branch branch;
     cg_if(e, is_equal(w, step, kind), "load.first", &branch);
-    load_all(w, kind, distance);
+    nv_body_load(w, kind, distance);
     cg_endif(e, &branch);
   }
 }
@@ -427,10 +148,10 @@ static void emit_main(nv_walk *w, tsr_kind kind, LLVMValueRef next) {
   for (tsr_kind n = TSR_KIND_SPARSE24; n <= TSR_KIND_DENSE; ++n) {
     if (!w->has_kind[n]) continue;
     cg_if(e, is_equal(w, next, n), "body", &branch[n]);
-    emit_body(w, kind, n);
+    nv_body_emit(w, kind, n);
     cg_else(e, &branch[n]);
   }
-  emit_body(w, kind, TSR_KIND_ZERO);
+  nv_body_emit(w, kind, TSR_KIND_ZERO);
   for (tsr_kind n = TSR_KIND_DENSE; n >= TSR_KIND_SPARSE24; --n) {
     if (w->has_kind[n]) cg_endif(e, &branch[n]);
   }
@@ -460,12 +181,12 @@ static void emit_step(nv_walk *w) {
   for (tsr_kind kind = TSR_KIND_SPARSE24; kind <= TSR_KIND_DENSE; ++kind) {
     if (!w->has_kind[kind]) continue;
     cg_branch branch;
-    cg_if(e, is_equal(w, step, kind), kind_name(kind), &branch);
+    cg_if(e, is_equal(w, step, kind), nv_kind_name(kind), &branch);
     emit_main(w, kind, next);
     cg_endif(e, &branch);
     if (!has_edges(w)) continue;
     cg_if(e, is_equal(w, step, kind + NV_STEP_EDGE), "edge", &branch);
-    emit_edge(w, kind);
+    nv_edge_emit(w, kind, blocks_at(w, 0));
     clear_weights(w);
     load_first(w, next, 1);
     cg_endif(e, &branch);

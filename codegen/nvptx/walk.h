@@ -98,6 +98,21 @@ void nv_walk_clear(nv_walk *w);  // zeroes the accumulators
 // Of the step |distance| of this warp's steps ahead, 0 when there is none.
 LLVMValueRef nv_walk_code(nv_walk *w, LLVMValueRef distance);
 
+// ---- body.c ----
+
+const char *nv_kind_name(tsr_kind kind);  // for comments
+// Loads the main unit of the step |distance| ahead as far as a body expects it:
+// the first of all, or one behind an edge.
+void nv_body_load(nv_walk *w, tsr_kind kind, uint32_t distance);
+// Multiplies this step's main unit and loads the next step's, if that is a main
+// one of |next_kind|; ZERO: it is not.
+void nv_body_emit(nv_walk *w, tsr_kind kind, tsr_kind next_kind);
+
+// ---- edge.c ----
+
+// Multiplies this step's unit, of which this warp has |blocks| row blocks.
+void nv_edge_emit(nv_walk *w, tsr_kind kind, LLVMValueRef blocks);
+
 // ---- stage.c ----
 
 void nv_ring_start(nv_walk *w);
