@@ -274,6 +274,32 @@ static void find_block(uint32_t number, uint32_t workers, uint32_t token_tiles,
   }
 }
 
+enum { RASTER_WORKERS = 4, RASTER_ROWS = 128 };  // of each worker
+
+// How many outputs are written that are not of the first |blocks| blocks, or
+// are not although they are.
+static uint32_t count_misplaced(const count_case *c, const run_result *r,
+                                uint32_t raster, uint32_t blocks,
+                                const uint16_t *output) {
+  uint32_t tile_tokens = r->kernel->block_tokens, wrong = 0;
+  uint32_t tiles = (c->tokens - 1) / tile_tokens + 1;
+  CHECK(tiles >= 3);
+  static bool expected[64][RASTER_WORKERS];
+  memset(expected, 0, sizeof(expected));
+  for (uint32_t b = 0; b < blocks; ++b) {
+    uint32_t worker = 0, tile = 0;
+    find_block(b, RASTER_WORKERS, tiles, raster, &worker, &tile);
+    expected[tile][worker] = true;
+  }
+  for (uint32_t i = 0; i < c->tokens * c->rows; ++i) {
+    uint32_t tile = i / c->rows / tile_tokens;
+    uint32_t worker = i % c->rows / RASTER_ROWS;
+    // 0xffff: what the harness fills Y with.
+    if ((output[i] != 0xffff) != expected[tile][worker]) ++wrong;
+  }
+  return wrong;
+}
+
 // The first |blocks| blocks of a grid write the outputs that are theirs. No
 // panel is split, so each is a worker's own.
 static void check_raster(device *dev, uint32_t raster, uint32_t blocks) {
@@ -298,30 +324,33 @@ static void check_raster(device *dev, uint32_t raster, uint32_t blocks) {
                      .blocks = blocks,
                      .output = (uint8_t *)output};
   CHECK(run_layer(dev, &l, &run, &r));
-  uint32_t tile_tokens = r.kernel->block_tokens, wrong = 0;
-  uint32_t tiles = (c.tokens - 1) / tile_tokens + 1;
-  CHECK_EQ(r.cut->worker_count, 4);
-  CHECK(tiles >= 3);
-  static bool expected[64][4];
-  memset(expected, 0, sizeof(expected));
-  for (uint32_t b = 0; b < blocks; ++b) {
-    uint32_t worker = 0, tile = 0;
-    find_block(b, 4, tiles, raster, &worker, &tile);
-    expected[tile][worker] = true;
-  }
-  for (uint32_t i = 0; i < c.tokens * c.rows; ++i) {
-    uint32_t tile = i / c.rows / tile_tokens, worker = i % c.rows / 128;
-    if ((output[i] != 0xffff) != expected[tile][worker]) ++wrong;
-  }
-  CHECK_EQ(wrong, 0);
+  CHECK_EQ(r.cut->worker_count, RASTER_WORKERS);
+  CHECK_EQ(count_misplaced(&c, &r, raster, blocks, output), 0);
   layer_destroy(&l);
 }
 
 // ---- Bytes per weight ------------------------------------------------------
 
+// Weights, tables, X and Y each once are what memory has to move; partial sums
+// and the further readings of X stay in L2.
+static double bytes_once(const count_case *c, const layer *l,
+                         const tsr_nvidia_cut *cut) {
+  return (double)(l->tables.stream_size +
+                  l->tables.step_count * sizeof(tsr_nvidia_step) +
+                  cut->worker_count * sizeof(tsr_nvidia_worker) +
+                  cut->segment_count * sizeof(tsr_nvidia_segment) +
+                  2 * c->columns + 2 * c->rows);
+}
+
+// In sectors of 32 bytes.
+static double bytes_asked(const tessera_emu_profile *p) {
+  return 32.0 *
+         (double)(p->global_load.transactions + p->global_store.transactions +
+                  p->global_atomic.transactions + p->copy.transactions);
+}
+
 // A matrix of LLaMA-2 7B (4096 x 4096) at sparsity 0.45 on an A100: 9 of 10
-// tiles 2:4. Weights, tables, X and Y each once are what memory has to move;
-// partial sums and the further readings of X stay in L2.
+// tiles 2:4.
 static void check_bytes_per_weight(device *dev) {
   static const count_case c = {"4096x4096 sparsity 0.45",
                                LAYER_SPARSITY_45,
@@ -340,16 +369,7 @@ static void check_bytes_per_weight(device *dev) {
       .label = c.label, .target = "sm_80", .tokens = c.tokens, .data_seed = 5};
   CHECK(run_layer(dev, &l, &run, &r));
   double weights = (double)c.rows * c.columns;
-  const tessera_emu_profile *p = &r.profile;
-  double once = (double)(l.tables.stream_size +
-                         l.tables.step_count * sizeof(tsr_nvidia_step) +
-                         r.cut->worker_count * sizeof(tsr_nvidia_worker) +
-                         r.cut->segment_count * sizeof(tsr_nvidia_segment) +
-                         2 * c.columns + 2 * c.rows);
-  double asked =
-      32.0 *
-      (double)(p->global_load.transactions + p->global_store.transactions +
-               p->global_atomic.transactions + p->copy.transactions);
+  double once = bytes_once(&c, &l, r.cut), asked = bytes_asked(&r.profile);
   printf("%s: %.4f bytes per weight from memory, %.4f asked of L2\n", c.label,
          once / weights, asked / weights);
   CHECK(once <= 1.25 * weights);
