@@ -187,6 +187,24 @@ static tsr_status find_masks(job *j, tsr_error *error) {
   return j->masks_path == NULL ? tsr_error_out_of_memory(error) : TSR_OK;
 }
 
+static tsr_status open_config(job *j, tsr_error *error) {
+  char *path = tsr_path_join(j->directory, "config.json");
+  tsr_status status = path == NULL ? tsr_error_out_of_memory(error)
+                                   : tsr_map_open(path, &j->config, error);
+  tsr_free(path);
+  return status;
+}
+
+static tsr_status open_weights(job *j, tsr_error *error) {
+  tsr_status status = find_weights(j->directory, j->weights, error);
+  if (status != TSR_OK) return status;
+  char *path = tsr_path_join(j->directory, j->weights);
+  status = path == NULL ? tsr_error_out_of_memory(error)
+                        : tsr_checkpoint_open(path, &j->checkpoint, error);
+  tsr_free(path);
+  return status;
+}
+
 static tsr_status open_folder(job *j, const char *output, const char *masks,
                               tsr_error *error) {
   bool standard = strcmp(output, "-") == 0;
@@ -195,28 +213,15 @@ static tsr_status open_folder(job *j, const char *output, const char *masks,
   tsr_status status = resolve(j->directory, j->root, error);
   if (status == TSR_OK) status = resolve(place, j->place, error);
   tsr_free(place);
-  if (status == TSR_OK) {
-    char *path = tsr_path_join(j->directory, "config.json");
-    status = path == NULL ? tsr_error_out_of_memory(error)
-                          : tsr_map_open(path, &j->config, error);
-    tsr_free(path);
-  }
-  if (status == TSR_OK) status = find_weights(j->directory, j->weights, error);
-  if (status == TSR_OK) {
-    char *path = tsr_path_join(j->directory, j->weights);
-    status = path == NULL ? tsr_error_out_of_memory(error)
-                          : tsr_checkpoint_open(path, &j->checkpoint, error);
-    tsr_free(path);
-  }
+  if (status == TSR_OK) status = open_config(j, error);
+  if (status == TSR_OK) status = open_weights(j, error);
   if (status == TSR_OK) {
     name_model(j);
     j->weights_path = place_file(j, j->weights);
     if (j->weights_path == NULL) status = tsr_error_out_of_memory(error);
   }
-  if (status == TSR_OK) {
-    status = masks == NULL ? find_masks(j, error) : take_masks(j, masks, error);
-  }
-  return status;
+  if (status != TSR_OK) return status;
+  return masks == NULL ? find_masks(j, error) : take_masks(j, masks, error);
 }
 
 static void close_folder(job *j) {
@@ -285,18 +290,13 @@ static void write_targets(const tsr_cli *cli, tsr_buffer *out) {
   }
 }
 
-static tsr_status init(const tsr_cli *cli, job *j, const char *output,
-                       tsr_error *error) {
-  tsr_buffer draft;
-  tsr_buffer text;
+// What config.json and the checkpoint say, as a plan not yet in canonical form.
+static tsr_status draft_plan(const tsr_cli *cli, const job *j,
+                             tsr_buffer *out_draft, tsr_error *error) {
   tsr_buffer targets;
   tsr_buffer_init(&targets);
-  tsr_buffer_init(&draft);
-  tsr_buffer_init(&text);
-  tsr_status status =
-      open_folder(j, output, tsr_cli_string(cli, "masks"), error);
   write_targets(cli, &targets);
-  if (status == TSR_OK) status = tsr_buffer_status(&targets, error);
+  tsr_status status = tsr_buffer_status(&targets, error);
   if (status == TSR_OK) {
     tsr_hf_model model = {.config = (const char *)j->config.data,
                           .config_size = j->config.size,
@@ -307,14 +307,26 @@ static tsr_status init(const tsr_cli *cli, job *j, const char *output,
                           .targets = tsr_buffer_text(&targets),
                           .find = find_tensor,
                           .context = j->checkpoint};
-    status = tsr_hf_write_plan(&model, &draft, error);
+    status = tsr_hf_write_plan(&model, out_draft, error);
     if (status != TSR_OK) tsr_error_prefix(error, "%s", j->directory);
   }
+  tsr_buffer_fini(&targets);
+  return status;
+}
+
+static tsr_status init(const tsr_cli *cli, job *j, const char *output,
+                       tsr_error *error) {
+  tsr_buffer draft;
+  tsr_buffer text;
+  tsr_buffer_init(&draft);
+  tsr_buffer_init(&text);
+  tsr_status status =
+      open_folder(j, output, tsr_cli_string(cli, "masks"), error);
+  if (status == TSR_OK) status = draft_plan(cli, j, &draft, error);
   if (status == TSR_OK) {
     status = canonical_plan(cli, j, output, &draft, &text, error);
   }
   if (status == TSR_OK) status = write_out(cli, output, &text, error);
-  tsr_buffer_fini(&targets);
   tsr_buffer_fini(&draft);
   tsr_buffer_fini(&text);
   return status;
