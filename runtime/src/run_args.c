@@ -199,16 +199,18 @@ tessera_status tsr_fail_tokens(uint32_t token_count,
                                tessera_error *error) {
   char tokens[160] = "";
   size_t used = 0;
-  for (uint32_t i = 0; i < count && used + 2 < sizeof(tokens);) {
+  for (uint32_t i = 0; i < count;) {
     tsr_token_range joined = ranges[i];
+    char range[32];
     while (++i < count && joined.last != UINT32_MAX &&
            ranges[i].first == joined.last + 1) {
       joined.last = ranges[i].last;
     }
-    if (used != 0) {
-      used += (size_t)snprintf(tokens + used, sizeof(tokens) - used, ", ");
-    }
-    used += describe_range(&joined, tokens + used, sizeof(tokens) - used);
+    size_t size = describe_range(&joined, range, sizeof(range));
+    bool fits = used + size + sizeof(", , ...") <= sizeof(tokens);
+    used += (size_t)snprintf(tokens + used, sizeof(tokens) - used, "%s%s",
+                             used == 0 ? "" : ", ", fits ? range : "...");
+    if (!fits) break;
   }
   return tsr_fail(error, TESSERA_INVALID_ARGUMENT,
                   "no kernel for %u tokens; it takes %s", token_count, tokens);

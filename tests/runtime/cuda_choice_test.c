@@ -106,6 +106,49 @@ static void test_no_memory(void) {
   }
 }
 
+// What a layer takes, ranges that follow each other as one; of more than the
+// message has room for, the first.
+static void test_tokens(void) {
+  static const struct {
+    uint32_t tokens[16][2];
+    const char *takes;
+  } cases[] = {
+      {{{1, 1}, {3, 3}, {4, 8}, {9, 9}, {11, UINT32_MAX}}, "1, 3..9, 11.."},
+      {{{3, 3}}, "3"},
+      {{{1000000000, 1000000001},
+        {1000000003, 1000000004},
+        {1000000006, 1000000007},
+        {1000000009, 1000000010},
+        {1000000012, 1000000013},
+        {1000000015, 1000000016},
+        {1000000018, 1000000019},
+        {1000000021, 1000000022}},
+       "1000000000..1000000001, 1000000003..1000000004, "
+       "1000000006..1000000007, 1000000009..1000000010, "
+       "1000000012..1000000013, 1000000015..1000000016, ..."},
+  };
+  for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); ++c) {
+    tsr_bundle_cuda_kernel kernels[16] = {{0}};
+    uint32_t list[16], count = 0;
+    for (; count < 16 && cases[c].tokens[count][0] != 0; ++count) {
+      list[count] = count;
+      kernels[count].token_first = cases[c].tokens[count][0];
+      kernels[count].token_last = cases[c].tokens[count][1];
+    }
+    tessera_bundle bundle = {.cuda_kernels = kernels};
+    tessera_layer layer = {.bundle = &bundle, .has_cuda = true};
+    tsr_cuda_tables tables = {.kernels = list, .kernel_count = count};
+    tsr_cuda_choice choice;
+    tessera_error error = {0};
+    char expected[300];
+    (void)snprintf(expected, sizeof(expected),
+                   "no kernel for 2 tokens; it takes %s", cases[c].takes);
+    CHECK_EQ(tsr_cuda_choose(&gpu, &layer, &tables, 2, &choice, &error),
+             TESSERA_INVALID_ARGUMENT);
+    CHECK_STR(error.message, expected);
+  }
+}
+
 // ---- Classes ----------------------------------------------------------------
 
 static void test_classes(void) {
@@ -320,6 +363,7 @@ int main(void) {
   test_counters();
   test_grid();
   test_no_memory();
+  test_tokens();
   test_classes();
   test_images();
   test_strangers();
