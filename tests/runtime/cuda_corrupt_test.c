@@ -308,6 +308,14 @@ static const text_case text_cases[] = {
      "1048576"},
     {"\"block_tokens\": 64", "\"block_tokens\": 0",
      "kernel 'dump_decode': block_tokens: expected an integer from 1 to 4096"},
+    {"\"steps\": 15, ", "", "layer 'wide': cuda.steps: missing"},
+    {"\"size\": 2328", "\"size\": 99999999",
+     "layer 'wide': cuda.schedule.size: 99999999 bytes at 80128 end after "
+     "weights.bin's last 86528"},
+    {"kernels/cuda-sm_90.ptx", "kernels/cuda-sm_80.ptx",
+     "image 'sm_90': file: 'kernels/cuda-sm_80.ptx' is listed twice"},
+    {"kernels/cuda-sm_90.ptx", "kernels/cuda-sm_91.ptx",
+     "image 'sm_90': file: member 'kernels/cuda-sm_91.ptx' is missing"},
     {"\"steps\": 15", "\"steps\": 16",
      "layer 'wide': cuda.schedule: 15 steps, cuda.steps says 16"},
     {"\"kernels\": [0, 1]", "\"kernels\": [0, 2]",
@@ -355,6 +363,41 @@ static void test_manifests(void) {
     refused(&b, "text", i, text_cases[i].message);
     cuda_bundle_fini(&b);
   }
+}
+
+// A byte of an image that is not what it was: seen where checksums are asked
+// for, and not looked at where they are not.
+static void test_damaged_images(void) {
+  static const char *const messages[] = {
+      "image 'sm_80': hash: 'kernels/cuda-sm_80.ptx' is damaged",
+      "image 'sm_90': hash: 'kernels/cuda-sm_90.cubin' is damaged"};
+  for (int i = 0; i < 2; ++i) {
+    cuda_bundle b;
+    tessera_error error = {0};
+    cuda_bundle_init(&b);
+    tsr_buffer *image = &b.images[i].data;
+    image->data[image->size - 1] ^= 1;
+    CHECK(cuda_open_bundle(&b, true, &error) == NULL);
+    CHECK_EQ(error.status, TESSERA_CORRUPT);
+    const char *said = strstr(error.message, ": ");
+    CHECK_STR(said == NULL ? "" : said + 2, messages[i]);
+    tessera_bundle *opened = cuda_open_bundle(&b, false, &error);
+    CHECK_STR(error.message, "");
+    tessera_bundle_close(opened);
+    cuda_bundle_fini(&b);
+  }
+}
+
+// A member that nobody speaks of.
+static void test_unlisted(void) {
+  cuda_bundle b;
+  cuda_bundle_init(&b);
+  uint32_t all = b.image_count--;
+  cuda_bundle_manifest(&b);
+  b.image_count = all;
+  refused(&b, "member", all,
+          "member 'kernels/cuda-sm_90.ptx' is not in the manifest");
+  cuda_bundle_fini(&b);
 }
 
 // Tables and manifest agree but for how much there is to stream.
@@ -586,6 +629,8 @@ int main(void) {
   test_manifests();
   test_held();
   test_short_stream();
+  test_damaged_images();
+  test_unlisted();
   test_elf_ranges();
   test_short_images();
   test_images();

@@ -84,6 +84,15 @@ static void test_misuse_is_named(void) {
   CHECK_STR(error.message, "bundle is NULL");
   CHECK_EQ(tessera_workspace_init(NULL, NULL, 0, NULL, &error),
            TESSERA_INVALID_ARGUMENT);
+  CHECK_EQ(tessera_device_open("host", NULL, NULL, &error),
+           TESSERA_INVALID_ARGUMENT);
+  CHECK_STR(error.message, "out_device is NULL");
+  CHECK_EQ(tessera_program_prepare(NULL, device, NULL, &error),
+           TESSERA_INVALID_ARGUMENT);
+  CHECK_STR(error.message, "out_program is NULL");
+  CHECK_EQ(tessera_program_copy(NULL, NULL, NULL, &error),
+           TESSERA_INVALID_ARGUMENT);
+  CHECK_STR(error.message, "out_program is NULL");
   tessera_timer_destroy(timer);
   tessera_timer_destroy(NULL);
   tessera_device_close(device);
