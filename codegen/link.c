@@ -130,6 +130,9 @@ static tsr_status run_linker(link_job *job, bool *out_missing,
   int result = 0;
   int native = cg_process_run(job->arguments, log, &result);
   *out_missing = native == ENOENT;
+  if (native == ECANCELED) {
+    return tsr_error_set(error, TSR_CANCELLED, "interrupted");
+  }
   if (native != 0) {
     return tsr_error_set_errno(error, native, "cannot start the linker %s",
                                name);

@@ -127,6 +127,9 @@ static tsr_status run(char *const *arguments, const cg_folder *folder,
   (void)snprintf(path, sizeof(path), "%s/log", folder->path);
   int result = 0;
   int native = cg_process_run(arguments, path, &result);
+  if (native == ECANCELED) {
+    return tsr_error_set(error, TSR_CANCELLED, "interrupted");
+  }
   if (native != 0) {
     return tsr_error_set_errno(error, native, "cannot start %s", arguments[0]);
   }
@@ -166,7 +169,7 @@ static bool parse_version(const char *text, tsr_buffer *out) {
 
 tsr_status tsr_ptxas_version(const char *ptxas, tsr_buffer *out,
                              tsr_error *error) {
-  cg_folder folder = {""};
+  cg_folder folder = {.path = ""};
   tsr_buffer log;
   tsr_buffer_init(&log);
   tsr_status status = cg_folder_create(&folder, "ptxas", error);
@@ -279,7 +282,7 @@ tsr_status tsr_ptxas_assemble(const char *ptxas, const char *architecture,
     return tsr_error_set(error, TSR_INVALID_ARGUMENT,
                          "no architecture %s to assemble for", architecture);
   }
-  cg_folder folder = {""};
+  cg_folder folder = {.path = ""};
   tsr_buffer log;
   tsr_buffer_init(&log);
   tsr_status status = cg_folder_create(&folder, "ptxas", error);

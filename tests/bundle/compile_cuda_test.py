@@ -457,31 +457,169 @@ esac
     check(not (base.folder / "new.bundle").exists(), "nothing is left")
 
 
-def test_interrupted():
-    """While the assembler works: nothing is left, the old bundle is spared."""
-    write()
-    compile_cuda("-o", "m.bundle")
-    shutil.copytree(base.folder / "m.bundle", base.folder / "old.bundle")
-    slow = write_program("slow", """case "$*" in
+FOUR = ("sm_80", "sm_86", "sm_89", "sm_90")
+# Waits until MEET of its kind were started, then says how many are at work.
+MEETING = """case "$*" in
+*--version*) echo "Cuda compilation tools, release 1.2, V1.2.3"; exit;;
+esac
+for word; do
+  case $word in *.ptx) in=$word ;; -arch=*) arch=${word#-arch=} ;; esac
+  last=$word
+done
+: >"$WHERE/started.$$"; : >"$WHERE/running.$$"
+turns=0
+while [ "$(ls "$WHERE" | grep -c started)" -lt "$MEET" ] &&
+      [ $turns -lt 200 ]; do
+  sleep 0.05; turns=$((turns + 1))
+done
+sleep 0.2
+ls "$WHERE" | grep -c running >>"$WHERE/seen"
+case $arch in *"$SLOW"*) sleep 0.5 ;; esac
+case " $BAD " in
+*" $arch "*) echo "ptxas fatal : not for $arch" >&2; exit 255 ;;
+esac
+rm "$WHERE/running.$$"
+cksum <"$in" >"$last"
+sed -n 's/^\\.visible \\.entry \\([A-Za-z0-9_]*\\)(.*/\\1/p' "$in" |
+while read -r name; do
+  echo "ptxas info    : Compiling entry function '$name' for '$arch'"
+  echo "ptxas info    : Used 40 registers"
+done
+"""
+
+
+def compile_meeting(jobs, *arguments, **options):
+    """With four targets and MEETING as ptxas: how many were at work at once."""
+    program = write_program("meeting", MEETING)
+    where, temporary = base.folder / "where", base.folder / "tmp"
+    for folder in (where, temporary):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    env = {"WHERE": str(where), "TMPDIR": str(temporary), "MEET": "1",
+           "BAD": "none", "SLOW": "none", **options.pop("env", {})}
+    done = compile_plan("-j", jobs, "--ptxas", program, *arguments, env=env,
+                        **options)
+    check(list(temporary.iterdir()) == [], "temporary files are left")
+    return done, max(map(int, (where / "seen").read_text().split()))
+
+
+def test_side_by_side():
+    write(target="cuda " + ", ".join(FOUR))
+    compile_cuda("--stop-after=codegen", "-o", "m.bundle",
+                 env={"TESSERA_CACHE": str(base.folder / "kernels")})
+    for jobs in (1, 2, 4):  # kernels from the cache, cubins not
+        cache = base.folder / f"cache{jobs}"
+        shutil.copytree(base.folder / "kernels", cache)
+        _, most = compile_meeting(
+            jobs, "-o", f"j{jobs}.bundle",
+            env={"MEET": str(jobs), "TESSERA_CACHE": str(cache)})
+        check(most == jobs, f"-j {jobs}: {most} at once")
+        check(same(base.folder / "j1.bundle", base.folder / f"j{jobs}.bundle"),
+              f"-j {jobs} changes no byte")
+    images = manifest_of("j4.bundle")["images"]
+    check([image["variant"] for image in images if image["format"] == "cubin"]
+          == list(FOUR), "a cubin for each, in their order")
+
+
+def test_first_failure():
+    """Of several complaints the first target's, whichever comes first."""
+    write(target="cuda " + ", ".join(FOUR))
+    for jobs in (1, 2, 4):
+        done, _ = compile_meeting(
+            jobs, "-q", "-o", "m.bundle", expect=3,
+            env={"BAD": "sm_86 sm_89 sm_90", "SLOW": "sm_86"})
+        check(done.stderr.count("\n") == 1 and "sm_86: " in done.stderr and
+              "not for sm_86" in done.stderr, f"-j {jobs}: {done.stderr}")
+        check(leftovers() == [] and not (base.folder / "m.bundle").exists(),
+              "nothing is left")
+
+
+def test_progress():
+    """It counts what is assembled, not what the cache has."""
+    write(target="cuda sm_89", more="residual;")
+    compile_meeting(2, "-o", "m.bundle")
+    write(target="cuda sm_86, sm_89, sm_90", more="residual;")
+    done, _ = compile_meeting(2, "-o", "m.bundle")
+    last = lines(done, "assembling: ")[-1]
+    check(last.startswith("assembling: 2/2 CUDA targets (100 %)"), last)
+    done = compile_plan("-o", "m.bundle", "--ptxas", base.folder / "meeting")
+    check(lines(done, "assembling: ") == [], f"all cached: {done.stderr}")
+
+
+def is_running(process):
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def interrupt(slow, send):
+    """What ends while two of four are assembled leaves nothing, and at once."""
+    program = write_program("slow", f"""case "$*" in
 *--version*) echo "Cuda compilation tools, release 13.0, V13.0.1";;
-*) touch started; exec sleep 60;;
+*) {slow}
+   sleep 60 & echo $$ $! >"started.$$"; wait;;
 esac
 """)
-    environment = dict(os.environ, TESSERA_CACHE=CACHE)
+    temporary = base.folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    for path in base.folder.glob("started.*"):
+        path.unlink()
     process = subprocess.Popen(
-        [base.TESSERAC, "compile", "plan.tess", "-o", "m.bundle", "--ptxas",
-         slow], cwd=base.folder, env=environment, text=True,
+        [base.TESSERAC, "compile", "plan.tess", "-o", "m.bundle", "-j", "2",
+         "--ptxas", program], cwd=base.folder, text=True,
+        env=dict(os.environ, TESSERA_CACHE=CACHE, TMPDIR=str(temporary)),
         stderr=subprocess.PIPE, start_new_session=True)
+    programs = []
     for _ in range(600):
-        if (base.folder / "started").exists():
+        programs = [int(word) for path in base.folder.glob("started.*")
+                    for word in path.read_text().split()]
+        if len(programs) == 4:
             break
         time.sleep(0.05)
-    check((base.folder / "started").exists(), "the assembler was started")
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, text = process.communicate(timeout=30)
-    check(process.returncode == -signal.SIGINT,
+    check(len(programs) == 4, f"two assemblers were started: {programs}")
+    start = time.monotonic()
+    number = send(process.pid)
+    _, text = process.communicate(timeout=90)
+    check(time.monotonic() - start < 20, "it does not wait for programs")
+    check(process.returncode == -number and "error" not in text,
           f"interrupted: {process.returncode} {text}")
+    for _ in range(100):  # until whoever inherits them has noticed
+        if not any(map(is_running, programs)):
+            break
+        time.sleep(0.05)
+    check(not any(map(is_running, programs)), f"of {programs} some are left")
     check(leftovers() == [], f"{leftovers()} are left")
+    check(list(temporary.iterdir()) == [], "temporary files are left")
+
+
+def twice(process):
+    os.kill(process, signal.SIGTERM)
+    time.sleep(0.5)
+    check(is_running(process), "the first signal waits for the programs")
+    os.kill(process, signal.SIGTERM)
+    return signal.SIGTERM
+
+
+def as_terminal(process):
+    os.killpg(process, signal.SIGINT)
+    return signal.SIGINT
+
+
+def alone(process):
+    os.kill(process, signal.SIGTERM)
+    return signal.SIGTERM
+
+
+def test_interrupted():
+    """While assemblers work: nothing is left, the old bundle is spared."""
+    write(target="cuda " + ", ".join(FOUR))
+    compile_cuda("-o", "m.bundle")
+    shutil.copytree(base.folder / "m.bundle", base.folder / "old.bundle")
+    interrupt(":", as_terminal)
+    interrupt(":", alone)
+    interrupt("trap '' TERM", twice)
     check(same(base.folder / "m.bundle", base.folder / "old.bundle"),
           "the old bundle is spared")
 

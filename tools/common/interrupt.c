@@ -11,6 +11,7 @@
 
 static atomic_int first_signal;
 static atomic_bool polling;
+static void (*on_signal)(bool at_once);  // set before there are threads
 
 static void watched(sigset_t *out_set) {
   (void)sigemptyset(out_set);
@@ -24,6 +25,7 @@ static void watched(sigset_t *out_set) {
 static void end_by(int number) {
   sigset_t set;
   watched(&set);
+  if (on_signal != NULL) on_signal(true);
   tsr_file_remove_temporaries();
   (void)signal(number, SIG_DFL);
   (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -41,6 +43,7 @@ static void *wait_for_signals(void *unused) {
     bool first =
         atomic_compare_exchange_strong(&first_signal, &expected, number);
     if (!first || !atomic_load(&polling)) end_by(number);
+    if (first && on_signal != NULL) on_signal(false);
   }
   return NULL;
 }
@@ -87,6 +90,10 @@ void tsr_interrupt_install(bool polls) {
   } else {
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
   }
+}
+
+void tsr_interrupt_on(void (*stop)(bool at_once)) {
+  on_signal = stop;
 }
 
 bool tsr_interrupted(void) {

@@ -13,6 +13,11 @@
 // Call once, before any thread is started. Without a thread to spare, the
 // signals keep their default action.
 void tsr_interrupt_install(bool polls);
+// What else to do when a signal comes: |stop| is called by the thread that
+// waits for signals; at the first one of a command that polls with false, so
+// that programs that long work waits for end too, and before the process ends
+// by one with true. Set it before tsr_cli_main.
+void tsr_interrupt_on(void (*stop)(bool at_once));
 // True once a signal has come. Any thread.
 bool tsr_interrupted(void);
 // If interrupted: removes temporary files and ends the process by the signal,

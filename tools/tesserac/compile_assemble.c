@@ -51,6 +51,7 @@ static void held_fini(held *h) {
   tsr_free(h->indices);
   tsr_free(h->kernels);
   tsr_free(h->resources);
+  *h = (held){0};
 }
 
 static tsr_status held_init(const tsr_compile *c, uint32_t target, held *h,
@@ -151,9 +152,6 @@ static tsr_status make_cubin(const tsr_compile *c, uint32_t target,
                              const held *h, tsr_error *error) {
   tsr_cuda_module *module = &c->cuda_modules[target];
   const char *name = c->cuda_targets[target]->name;
-  module->cache = load_cubin(c, target, h);
-  if (module->cache == TSR_CACHE_HIT) return TSR_OK;
-  tsr_buffer_fini(&module->cubin);
   uint64_t start = tsr_trace_now(c->trace);
   tsr_status status =
       tsr_ptxas_assemble(c->ptxas.data, name, &module->ptx, h->kernels,
@@ -169,48 +167,99 @@ static tsr_status make_cubin(const tsr_compile *c, uint32_t target,
 
 // ---- Targets ---------------------------------------------------------------
 
+// Two loops over targets: the second runs ptxas, which takes longer than all
+// else, for those that the cache does not have; so progress counts these alone.
 typedef struct assembly {
-  tsr_compile *c;
+  const tsr_compile *c;
+  held *held;         // [target]
+  uint32_t *missing;  // targets, ascending
+  uint32_t missing_count;
+  uint64_t missing_size;  // of their PTX
   tsr_progress *progress;
 } assembly;
 
-// Task |index|: one target.
-static tsr_status assemble(void *context, uint32_t worker, uint64_t index,
-                           tsr_error *error) {
+static tsr_status interrupted(tsr_error *error) {
+  return tsr_error_set(error, TSR_CANCELLED, "interrupted");
+}
+
+// Task |index|: one target's module, and what the cache has of it.
+static tsr_status prepare(void *context, uint32_t worker, uint64_t index,
+                          tsr_error *error) {
   (void)worker;
   const assembly *a = context;
   const tsr_compile *c = a->c;
   uint32_t target = (uint32_t)index;
-  held h;
-  if (tsr_interrupted())
-    return tsr_error_set(error, TSR_CANCELLED, "interrupted");
-  tsr_status status = held_init(c, target, &h, error);
-  if (status != TSR_OK) return status;
-  status = join(c, target, &h, &c->cuda_modules[target].ptx, error);
-  if (status == TSR_OK && wants_cubins(c)) {
-    status = make_cubin(c, target, &h, error);
+  held *h = &a->held[target];
+  tsr_cuda_module *module = &c->cuda_modules[target];
+  if (tsr_interrupted()) return interrupted(error);
+  tsr_status status = held_init(c, target, h, error);
+  if (status == TSR_OK) status = join(c, target, h, &module->ptx, error);
+  if (status != TSR_OK || !wants_cubins(c)) return status;
+  module->cache = load_cubin(c, target, h);
+  if (module->cache != TSR_CACHE_HIT) tsr_buffer_fini(&module->cubin);
+  return TSR_OK;
+}
+
+// Task |index|: the cubin of one that is missing.
+static tsr_status assemble(void *context, uint32_t worker, uint64_t index,
+                           tsr_error *error) {
+  (void)worker;
+  const assembly *a = context;
+  uint32_t target = a->missing[index];
+  const char *name = a->c->cuda_targets[target]->name;
+  if (tsr_interrupted()) return interrupted(error);
+  tsr_progress_label(a->progress, name);
+  tsr_status status = make_cubin(a->c, target, &a->held[target], error);
+  if (status == TSR_OK) {
+    tsr_progress_step(a->progress, a->c->cuda_modules[target].ptx.size, name);
   }
-  for (uint32_t i = 0; status == TSR_OK && i < h.count; ++i) {
-    tsr_cuda_occupancy(&h.kernels[i], c->cuda_targets[target], &h.resources[i]);
-    tsr_compile_cuda_object(c, h.indices[i], target)->resources =
-        h.resources[i];
-  }
-  held_fini(&h);
-  tsr_progress_step(a->progress, 0, c->cuda_targets[target]->name);
   return status;
+}
+
+static tsr_status assemble_missing(assembly *a, tsr_error *error) {
+  const tsr_compile *c = a->c;
+  for (uint32_t i = 0; i < c->cuda_target_count; ++i) {
+    if (c->cuda_modules[i].cache == TSR_CACHE_HIT) continue;
+    a->missing[a->missing_count++] = i;
+    a->missing_size += c->cuda_modules[i].ptx.size;
+  }
+  a->progress = tsr_progress_begin(c->cli, "assembling", "CUDA targets",
+                                   a->missing_count, a->missing_size);
+  tsr_status status =
+      tsr_parallel_for(c->threads, a->missing_count, assemble, a, error);
+  tsr_progress_end(a->progress);
+  return status;
+}
+
+static void keep_resources(const assembly *a) {
+  const tsr_compile *c = a->c;
+  for (uint32_t t = 0; t < c->cuda_target_count; ++t) {
+    const held *h = &a->held[t];
+    for (uint32_t i = 0; i < h->count; ++i) {
+      tsr_cuda_occupancy(&h->kernels[i], c->cuda_targets[t], &h->resources[i]);
+      tsr_compile_cuda_object(c, h->indices[i], t)->resources = h->resources[i];
+    }
+  }
 }
 
 tsr_status tsr_compile_assemble(tsr_compile *c, tsr_error *error) {
   uint32_t count = c->cuda_target_count;
   if (count == 0) return TSR_OK;
   c->cuda_modules = tsr_calloc(count, sizeof(*c->cuda_modules));
-  if (c->cuda_modules == NULL) return tsr_error_out_of_memory(error);
-  assembly a = {.c = c};
-  if (wants_cubins(c)) {
-    a.progress =
-        tsr_progress_begin(c->cli, "assembling", "CUDA targets", count, 0);
+  assembly a = {.c = c,
+                .held = tsr_calloc(count, sizeof(*a.held)),
+                .missing = tsr_calloc(count, sizeof(*a.missing))};
+  tsr_status status = TSR_OK;
+  if (c->cuda_modules == NULL || a.held == NULL || a.missing == NULL) {
+    status = tsr_error_out_of_memory(error);
   }
-  tsr_status status = tsr_parallel_for(c->threads, count, assemble, &a, error);
-  tsr_progress_end(a.progress);
+  if (status == TSR_OK) {
+    status = tsr_parallel_for(c->threads, count, prepare, &a, error);
+  }
+  if (status == TSR_OK && wants_cubins(c)) status = assemble_missing(&a, error);
+  if (status == TSR_OK) keep_resources(&a);
+  for (uint32_t i = 0; a.held != NULL && i < count; ++i) held_fini(&a.held[i]);
+  tsr_free(a.held);
+  tsr_free(a.missing);
   return status;
 }

@@ -4,10 +4,12 @@
 
 #include "base/file.h"
 #include "codegen/codegen.h"
+#include "common/interrupt.h"
 #include "tesserac/commands.h"
 
 // LLVM would abort with a stack trace and leave temporary files behind.
 static void on_llvm_fatal(const char *reason) {
+  tsr_codegen_stop(true);
   tsr_file_remove_temporaries();
   (void)fprintf(stderr,
                 "tesserac: LLVM gave up: %s\n"
@@ -19,5 +21,6 @@ static void on_llvm_fatal(const char *reason) {
 
 int main(int argc, char **argv) {
   tsr_codegen_on_fatal(on_llvm_fatal);
+  tsr_interrupt_on(tsr_codegen_stop);
   return tsr_cli_main(&tsr_tool_tesserac, argc, argv);
 }

@@ -88,6 +88,12 @@ TSR_MUST_USE tsr_status tsr_codegen_compile(const tsr_kernel *kernel,
 // back.
 void tsr_codegen_on_fatal(void (*handler)(const char *reason));
 
+// Ends the programs that run for us (linker, ptxas) and lets no other start:
+// for a command that is interrupted. What waits for them returns TSR_CANCELLED
+// with nothing left behind. |at_once|: nothing is left when this returns, for a
+// process that is about to end. Any thread, not a signal handler; for good.
+void tsr_codegen_stop(bool at_once);
+
 typedef struct tsr_object {
   const char *name;  // for messages
   const void *data;
