@@ -130,31 +130,36 @@ static bool make_tables(run *r) {
                 "cuMemcpyHtoD");
 }
 
-static bool make_arrays(run *r, probe *p) {
+static bool make_residual(run *r, probe *p) {
   const tsr_kernel_spec *spec = &r->l->spec;
   const run_options *o = r->options;
   uint32_t outputs = layer_outputs(r->l);
-  size_t element = tsr_dtype_size(spec->output_type);
+  bool ok = true;
+  if (o->residual_is_output) {
+    r->residual = r->output;
+  } else {
+    ok = make_array(r, &r->residual, outputs, tsr_dtype_size(spec->output_type),
+                    o->residual_shift, o->residual_gap);
+  }
+  p->residual = r->residual_values;
+  return ok && fill_array(r, &r->residual, spec->output_type, o->data_seed + 2,
+                          r->residual_values, outputs, 1);
+}
+
+static bool make_arrays(run *r, probe *p) {
+  const tsr_kernel_spec *spec = &r->l->spec;
+  const run_options *o = r->options;
   bool ok =
       make_array(r, &r->input, spec->columns, 2, o->input_shift,
                  o->input_gap) &&
       fill_array(r, &r->input, spec->weight_type, o->data_seed + 1, p->input, 1,
                  o->tokens) &&
-      make_array(r, &r->output, outputs, element, o->output_shift,
+      make_array(r, &r->output, layer_outputs(r->l),
+                 tsr_dtype_size(spec->output_type), o->output_shift,
                  o->output_gap) &&
       passed(r, r->dev->d.cuMemsetD8(r->output.memory, POISON, r->output.size),
              "cuMemsetD8");
-  if (ok && spec->has_residual) {
-    if (o->residual_is_output) {
-      r->residual = r->output;
-    } else {
-      ok = make_array(r, &r->residual, outputs, element, o->residual_shift,
-                      o->residual_gap);
-    }
-    ok = ok && fill_array(r, &r->residual, spec->output_type, o->data_seed + 2,
-                          r->residual_values, outputs, 1);
-    p->residual = r->residual_values;
-  }
+  if (ok && spec->has_residual) ok = make_residual(r, p);
   if (ok && spec->has_bias) {
     ok = upload(r, r->l->bias, spec->rows * sizeof(float), &r->bias);
   }

@@ -5,6 +5,7 @@
 #include <fenv.h>
 #include <math.h>
 
+#include "bits.h"
 #include "many.h"
 
 static const int modes[] = {FE_TONEAREST, FE_TOWARDZERO, FE_DOWNWARD,
@@ -16,28 +17,6 @@ typedef struct form {
   int mode;
   bool ftz, sat;
 } form;
-
-static float as_float(uint64_t bits) {
-  uint32_t word = (uint32_t)bits;
-  float value;
-  memcpy(&value, &word, sizeof(value));
-  return value;
-}
-static uint32_t float_bits(float value) {
-  uint32_t word;
-  memcpy(&word, &value, sizeof(word));
-  return word;
-}
-static double as_double(uint64_t bits) {
-  double value;
-  memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-static uint64_t double_bits(double value) {
-  uint64_t word;
-  memcpy(&word, &value, sizeof(word));
-  return word;
-}
 
 static float flush(float value, bool ftz) {
   return ftz && fpclassify(value) == FP_SUBNORMAL ? copysignf(0, value) : value;

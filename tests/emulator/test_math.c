@@ -2,23 +2,12 @@
 // The approximate functions: their special inputs by the PTX ISA's tables, and
 // their error against MPFR (without it: f64 functions of the C library, which
 // are precise enough) within the bounds that the ISA states.
+#include "bits.h"
 #include "formats.h"
 #include "many.h"
 #ifdef TSR_HAVE_MPFR
 #include <mpfr.h>
 #endif
-
-static float as_float(uint64_t bits) {
-  uint32_t word = (uint32_t)bits;
-  float value;
-  memcpy(&value, &word, sizeof(value));
-  return value;
-}
-static double as_double(uint64_t bits) {
-  double value;
-  memcpy(&value, &bits, sizeof(value));
-  return value;
-}
 
 typedef enum function { EX2, LG2, SIN, COS, TANH, RCP, RSQRT, SQRT } function;
 
