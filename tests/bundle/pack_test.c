@@ -13,9 +13,10 @@ static uint16_t unpacked[ROWS * COLUMNS];
 static uint8_t unpacked_keep[ROWS * COLUMNS];
 static uint8_t *packed;
 
-// Some of what is kept is zero.
+// In [-1, 1), a multiple of 2^-23, so that rounding meets ties; some of what is
+// kept is zero.
 static float fraction(uint64_t *random) {
-  float value = random_uniform(random);
+  float value = (float)(random_next(random) >> 40) * 0x1p-23f - 1.0f;
   return random_below(random, 16) == 0 ? 0.0f : value;
 }
 
