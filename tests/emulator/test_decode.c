@@ -213,24 +213,36 @@ static void values(void) {
   value_is("mov.u32 %o0, sv+4;", 'r', TSR_SHARED_BASE + 4);
   value_is(".reg .b16 %h; mov.u16 %h, %ntid.x; cvt.u32.u16 %o0, %h;", 'r', 32);
   // Registers wider than the type: extended by its sign, cut.
-  value_is("st.global.u32 [gv], 0xfffffff0; ld.global.s8 %o0, [gv];", 'r',
-           0xfffffff0);
-  value_is("st.global.u32 [gv], 0xfffffff0; ld.global.u8 %o0, [gv];", 'r',
-           0xf0);
-  value_is("st.global.u32 [gv], 0xfffffff0; ld.global.s32 %o0, [gv];", 'd',
-           0xfffffffffffffff0);
-  value_is("st.global.u32 [gv], 0xfffffff0; ld.global.u32 %o0, [gv];", 'd',
-           0xfffffff0);
-  value_is("st.global.u32 [gv], 0xfffffff0; ld.global.s8 %o0, [gv];", 'h',
-           0xfff0);
+  value_is(
+      "st.global.u32 [gv], 0xfffffff0; bar.warp.sync -1; ld.global.s8 %o0, "
+      "[gv];",
+      'r', 0xfffffff0);
+  value_is(
+      "st.global.u32 [gv], 0xfffffff0; bar.warp.sync -1; ld.global.u8 %o0, "
+      "[gv];",
+      'r', 0xf0);
+  value_is(
+      "st.global.u32 [gv], 0xfffffff0; bar.warp.sync -1; ld.global.s32 %o0, "
+      "[gv];",
+      'd', 0xfffffffffffffff0);
+  value_is(
+      "st.global.u32 [gv], 0xfffffff0; bar.warp.sync -1; ld.global.u32 %o0, "
+      "[gv];",
+      'd', 0xfffffff0);
+  value_is(
+      "st.global.u32 [gv], 0xfffffff0; bar.warp.sync -1; ld.global.s8 %o0, "
+      "[gv];",
+      'h', 0xfff0);
   value_is(
       ".reg .b64 %d; mov.u64 %d, 0x123456789abcdef0;\n"
-      "st.global.u32 [gv], 0; st.global.u16 [gv], %d;\n"
+      "st.global.u32 [gv], 0; bar.warp.sync -1; st.global.u16 [gv], %d;\n"
+      "bar.warp.sync -1;\n"
       "ld.global.u32 %o0, [gv];",
       'r', 0xdef0);
   value_is(
       ".reg .v2 .u32 %v; st.global.u32 [gv], 3; st.global.u32 [gv+4], 4;\n"
-      "ld.global.v2.u32 %v, [gv]; mad.lo.u32 %o0, %v.x, 10, %v.y;",
+      "bar.warp.sync -1; ld.global.v2.u32 %v, [gv]; mad.lo.u32 %o0, %v.x, 10, "
+      "%v.y;",
       'r', 34);
   // Ranges: %a1 of %a<2>, %a12 of %a1<3>.
   value_is(

@@ -197,8 +197,10 @@ static void check_patience(void) {
                 "WAIT: nanosleep.u32 100;\nmov.u64 %d2, %globaltimer;\n"
                 "sub.u64 %d3, %d2, %d1;\nsetp.lt.u64 %p, %d3, 5000000;\n"
                 "@%p bra WAIT;\n"
-                "st.global.u64 [%d0], %d3;\nmov.u64 %d4, %clock64;\n"
-                "st.global.u64 [%d0+8], %d4;\nret;\n}\n");
+                "mov.u64 %d4, %clock64;\nmov.u32 %r1, %tid.x;\n"
+                "setp.ne.u32 %p, %r1, 0;\n@%p exit;\n"
+                "st.global.u64 [%d0], %d3;\nst.global.u64 [%d0+8], %d4;\n"
+                "ret;\n}\n");
   uint64_t args[1] = {emu_upload(&e, NULL, 16)};
   emu_dims dims = {.block = {64, 1, 1}};
   CHECK(emu_launch(&e, "long", dims, args, 1));

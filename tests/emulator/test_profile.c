@@ -243,7 +243,7 @@ static const char *const launch_text =
     "ld.global.v4.u32 {%r2, %r3, %r4, %r5}, [%rd3];\n"  // coalesced
     "add.u64 %rd4, %rd1, 4096; setp.lt.u32 %p1, %r1, 8;\n"
     "@%p1 st.global.u32 [%rd3+4096], %r2;\n"  // 8 lanes of each first warp
-    "red.global.add.u32 [%rd1], 1;\n"
+    "red.global.add.u32 [%rd1+8192], 1;\n"
     "shl.b32 %r6, %r1, 7; and.b32 %r6, %r6, 4095; mov.u32 %r7, sh;\n"
     "add.u32 %r6, %r6, %r7; mov.u32 %r8, 0;\n"
     "setp.lt.u32 %p1, %r1, 32;\n"

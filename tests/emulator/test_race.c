@@ -240,10 +240,10 @@ static void test_atomics(void) {
 
   begin();  // data, fence, flag; flag, fence, data
   store(0, 1, 64);
-  tsr_race_fence(race, &warps[0]);
+  tsr_race_fence(race, &warps[0], TSR_ORDER_ACQUIRE | TSR_ORDER_RELEASE);
   lanes(0, 2, TSR_ACCESS_STORE, 1, 0, 0, 4, true);
   lanes(1, 3, TSR_ACCESS_LOAD, 1, 0, 0, 4, true);
-  tsr_race_fence(race, &warps[1]);
+  tsr_race_fence(race, &warps[1], TSR_ORDER_ACQUIRE | TSR_ORDER_RELEASE);
   load(1, 4, 64);
   CHECK(silent());
 
@@ -251,13 +251,13 @@ static void test_atomics(void) {
   store(0, 1, 64);
   lanes(0, 2, TSR_ACCESS_STORE, 1, 0, 0, 4, true);
   lanes(1, 3, TSR_ACCESS_LOAD, 1, 0, 0, 4, true);
-  tsr_race_fence(race, &warps[1]);
+  tsr_race_fence(race, &warps[1], TSR_ORDER_ACQUIRE | TSR_ORDER_RELEASE);
   load(1, 4, 64);
   CHECK(found(TESSERA_EMU_RACE));
 
   begin();  // without the reader's
   store(0, 1, 64);
-  tsr_race_fence(race, &warps[0]);
+  tsr_race_fence(race, &warps[0], TSR_ORDER_ACQUIRE | TSR_ORDER_RELEASE);
   lanes(0, 2, TSR_ACCESS_STORE, 1, 0, 0, 4, true);
   lanes(1, 3, TSR_ACCESS_LOAD, 1, 0, 0, 4, true);
   load(1, 4, 64);
@@ -365,7 +365,7 @@ static void test_memory_of_order(void) {
   tsr_race_barrier(race, 0, 0x3);
   lanes(1, 2, TSR_ACCESS_STORE, 1, 512, 4, 4, true);
   lanes(2, 3, TSR_ACCESS_LOAD, 1, 512, 4, 4, true);
-  tsr_race_fence(race, &warps[2]);
+  tsr_race_fence(race, &warps[2], TSR_ORDER_ACQUIRE | TSR_ORDER_RELEASE);
   load(2, 4, 0);
   CHECK(silent());
 

@@ -22,10 +22,11 @@ extern "C" {
 // What is checked, as bits. Bounds, alignment and read-only memory are always
 // checked, as hardware does.
 enum {
-  TESSERA_EMU_CHECK_INIT = 1u << 0,     // reads of memory never written
-  TESSERA_EMU_CHECK_RACE = 1u << 1,     // conflicting accesses without order
-  TESSERA_EMU_CHECK_SYNC = 1u << 2,     // divergent barriers, .aligned, leaks
-  TESSERA_EMU_CHECK_ASYNC = 1u << 3,    // use of what is still in flight
+  TESSERA_EMU_CHECK_INIT = 1u << 0,   // reads of memory never written
+  TESSERA_EMU_CHECK_RACE = 1u << 1,   // accesses without order: shared memory,
+                                      // global memory within a launch
+  TESSERA_EMU_CHECK_SYNC = 1u << 2,   // divergent barriers, .aligned, leaks
+  TESSERA_EMU_CHECK_ASYNC = 1u << 3,  // use of what is still in flight
   TESSERA_EMU_CHECK_NUMERIC = 1u << 4,  // 2:4 metadata that is not valid
   TESSERA_EMU_CHECK_ALL = (1u << 5) - 1,
 };

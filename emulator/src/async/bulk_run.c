@@ -104,7 +104,7 @@ static bool find_other(tsr_warp *warp, const tsr_op *op, uint32_t lane,
                             bulk->size, UNIT, &bulk->source);
   }
   bulk->global = tsr_access_range(warp, op, lane, TSR_PTX_SPACE_GLOBAL, address,
-                                  bulk->size, access_of(bulk), TSR_PROXY_NONE);
+                                  bulk->size, access_of(bulk), TSR_PROXY_ASYNC);
   if (bulk->global == NULL) return false;
   count(traffic_of(warp, bulk->kind), address, bulk->size);
   return true;
@@ -208,7 +208,7 @@ static bool check_box(tsr_warp *warp, const tsr_op *op, uint32_t lane,
     tsr_tensor_run run = tsr_tensor_row(&bulk->map, bulk->at, row);
     if (run.size == 0) continue;
     if (tsr_access_range(warp, op, lane, TSR_PTX_SPACE_GLOBAL, run.address,
-                         run.size, access_of(bulk), TSR_PROXY_NONE) == NULL) {
+                         run.size, access_of(bulk), TSR_PROXY_ASYNC) == NULL) {
       return false;
     }
     count(traffic, run.address, run.size);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "check/race_state.h"
+#include "check/race_global_state.h"
 #include "check/report.h"
 
 // --- Life -------------------------------------------------------------------
@@ -58,11 +58,16 @@ void tsr_race_reset(tsr_race *race, tsr_block *block) {
   memset(race->barriers, 0, TSR_RACE_BARRIERS * sizeof(*race->barriers));
   memset(race->mbarriers, 0, race->mbarriers_used * sizeof(*race->mbarriers));
   race->mbarriers_used = 0;
+  if (race->owns_global) tsr_race_global_reset(race->global);
+  if (race->global != NULL) {
+    memset(race->peers, 0, race->warps * sizeof(*race->peers));
+  }
   for (uint32_t w = 0; w < race->warps; ++w) (void)tsr_race_tick(race, w);
 }
 
 void tsr_race_destroy(tsr_race *race) {
   if (race == NULL) return;
+  tsr_race_leave_global(race);
   tsr_free(race->cells);
   tsr_free(race->parts);
   tsr_free(race->readers);
@@ -412,6 +417,9 @@ void tsr_race_access(tsr_race *race, tsr_warp *warp, const tsr_op *op,
   v.access = access;
   v.relaxed = atomic || access->ordered;
   v.converged = op != NULL && (op->flags & TSR_OP_CONVERGED) != 0;
+  if (v.writes && (access->order & TSR_ORDER_RELEASE) != 0) {
+    tsr_race_fence_shared(race, v.w, TSR_ORDER_RELEASE);
+  }
   for (uint32_t rest = access->mask; rest != 0; rest &= rest - 1) {
     v.lane = (uint32_t)__builtin_ctz(rest);
     uint32_t offset = (uint32_t)access->address[v.lane];
@@ -419,6 +427,9 @@ void tsr_race_access(tsr_race *race, tsr_warp *warp, const tsr_op *op,
       tsr_race_relaxed(race, v.w, (offset - TSR_SHARED_BASE) / 4, v.writes);
     }
     each_cell(&v, offset, access->size, touch);
+  }
+  if ((access->order & TSR_ORDER_ACQUIRE) != 0) {
+    tsr_race_fence_shared(race, v.w, TSR_ORDER_ACQUIRE);
   }
 }
 

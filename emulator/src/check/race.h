@@ -13,6 +13,9 @@
 // - the async proxy sees generic writes only behind a fence.proxy.async
 //   (executed by the writer, or by the issuer after it has seen the write).
 //
+// Global memory has a detector of its own (race_global.h), which shares these
+// clocks.
+//
 // All functions accept a NULL race and do nothing then.
 #ifndef CHECK_RACE_H_
 #define CHECK_RACE_H_
@@ -39,10 +42,10 @@ void tsr_race_barrier_arrive(tsr_race *race, tsr_warp *warp, uint32_t id);
 // bar/barrier |id| completes: the waiting warps |warps| (a bit each) met, and
 // learn what those who only arrived had done. Called once, by the last.
 void tsr_race_barrier(tsr_race *race, uint32_t id, uint32_t warps);
-// membar, fence (any scope), and for ld.acquire after it, st.release before
-// it, both for acq_rel: orders relaxed, volatile and atomic accesses (those
-// with access->ordered or ATOMIC) of |warp| with its others.
-void tsr_race_fence(tsr_race *race, tsr_warp *warp);
+// membar, fence: orders strong accesses (atomic, volatile, relaxed, ...) of
+// |warp| with its others. |order|: TSR_ORDER_ACQUIRE, _RELEASE or both, and
+// _DEVICE if the scope has other blocks.
+void tsr_race_fence(tsr_race *race, tsr_warp *warp, uint32_t order);
 // bar.warp.sync and the like among |lanes|.
 void tsr_race_warp_sync(tsr_race *race, tsr_warp *warp, uint32_t lanes);
 // fence.proxy.async by |lanes|.

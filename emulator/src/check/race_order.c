@@ -3,25 +3,26 @@
 // used for synchronisation. PTX ISA 8 (memory consistency model), 8.6
 // (proxies).
 #include "base/memory.h"
-#include "check/race_state.h"
+#include "check/race_global_state.h"
 #include "check/report.h"
 
-void tsr_race_join(tsr_race_view *into, const tsr_race_view *from) {
+void tsr_race_join(tsr_race *race, tsr_race_view *into,
+                   const tsr_race_view *from) {
   for (uint32_t i = 0; i < TSR_RACE_COMPONENTS; ++i) {
     uint32_t seen = from->seen[i], fenced = from->fenced[i];
     into->seen[i] = into->seen[i] > seen ? into->seen[i] : seen;
     into->fenced[i] = into->fenced[i] > fenced ? into->fenced[i] : fenced;
   }
+  if (from->outside == into->outside) return;
+  into->outside = tsr_known_join(race->global, into->outside, from->outside, 0);
 }
 
 uint32_t tsr_race_tick(tsr_race *race, uint32_t warp) {
   return ++race->views[warp].seen[warp];
 }
 
-// Everything the lanes of |warp| did until now is ordered before what they do
-// from now on.
-static void join_lanes(tsr_race *race, uint32_t warp, uint32_t lanes,
-                       uint32_t until) {
+void tsr_race_join_lanes(tsr_race *race, uint32_t warp, uint32_t lanes,
+                         uint32_t until) {
   for (uint32_t lane = 0; lane < TSR_LANES; ++lane) {
     uint32_t *sync = &race->lane_sync[warp][lane];
     if ((lanes >> lane & 1u) != 0 && *sync < until) *sync = until;
@@ -31,13 +32,13 @@ static void join_lanes(tsr_race *race, uint32_t warp, uint32_t lanes,
 void tsr_race_warp_sync(tsr_race *race, tsr_warp *warp, uint32_t lanes) {
   if (race == NULL) return;
   uint32_t now = race->views[warp->index].seen[warp->index];
-  join_lanes(race, warp->index, lanes, now);
+  tsr_race_join_lanes(race, warp->index, lanes, now);
   (void)tsr_race_tick(race, warp->index);
 }
 
 void tsr_race_barrier_arrive(tsr_race *race, tsr_warp *warp, uint32_t id) {
   if (race == NULL || id >= TSR_RACE_BARRIERS) return;
-  tsr_race_join(&race->barriers[id], &race->views[warp->index]);
+  tsr_race_join(race, &race->barriers[id], &race->views[warp->index]);
   (void)tsr_race_tick(race, warp->index);
 }
 
@@ -45,11 +46,11 @@ void tsr_race_barrier(tsr_race *race, uint32_t id, uint32_t warps) {
   if (race == NULL || id >= TSR_RACE_BARRIERS) return;
   tsr_race_view *joined = &race->barriers[id];
   for (uint32_t w = 0; w < race->warps; ++w) {
-    if ((warps >> w & 1u) != 0) tsr_race_join(joined, &race->views[w]);
+    if ((warps >> w & 1u) != 0) tsr_race_join(race, joined, &race->views[w]);
   }
   for (uint32_t w = 0; w < race->warps; ++w) {
     if ((warps >> w & 1u) == 0) continue;
-    join_lanes(race, w, TSR_ALL_LANES, race->views[w].seen[w]);
+    tsr_race_join_lanes(race, w, TSR_ALL_LANES, race->views[w].seen[w]);
     race->views[w] = *joined;
     race->released[w] = *joined;  // a barrier is a fence, too
     ++race->release[w];
@@ -58,16 +59,31 @@ void tsr_race_barrier(tsr_race *race, uint32_t id, uint32_t warps) {
   memset(joined, 0, sizeof(*joined));
 }
 
-void tsr_race_fence(tsr_race *race, tsr_warp *warp) {
+void tsr_race_fence_shared(tsr_race *race, uint32_t warp, uint32_t order) {
+  uint32_t w = warp;
+  if ((order & TSR_ORDER_ACQUIRE) != 0) {
+    tsr_race_join(race, &race->views[w], &race->acquired[w]);
+    // A lane that saw what its own warp released is ordered after it.
+    tsr_race_join_lanes(race, w, TSR_ALL_LANES, race->acquired[w].seen[w]);
+    memset(&race->acquired[w], 0, sizeof(race->acquired[w]));
+  }
+  if ((order & TSR_ORDER_RELEASE) != 0) {
+    race->released[w] = race->views[w];
+    ++race->release[w];
+  }
+}
+
+void tsr_race_fence(tsr_race *race, tsr_warp *warp, uint32_t order) {
   if (race == NULL) return;
-  uint32_t w = warp->index;
-  tsr_race_join(&race->views[w], &race->acquired[w]);
-  // A lane that saw what its own warp released is ordered after it.
-  join_lanes(race, w, TSR_ALL_LANES, race->acquired[w].seen[w]);
-  memset(&race->acquired[w], 0, sizeof(race->acquired[w]));
-  race->released[w] = race->views[w];
-  ++race->release[w];
-  (void)tsr_race_tick(race, w);
+  // What either kind of word gives may be released through the other.
+  if ((order & TSR_ORDER_ACQUIRE) != 0) {
+    tsr_race_fence_shared(race, warp->index, TSR_ORDER_ACQUIRE);
+  }
+  tsr_known_fence(race, warp->index, order);
+  if ((order & TSR_ORDER_RELEASE) != 0) {
+    tsr_race_fence_shared(race, warp->index, TSR_ORDER_RELEASE);
+  }
+  (void)tsr_race_tick(race, warp->index);
 }
 
 void tsr_race_proxy_fence(tsr_race *race, tsr_warp *warp, uint32_t lanes) {
@@ -96,7 +112,7 @@ void tsr_race_mbarrier_init(tsr_race *race, uint32_t slot) {
 
 void tsr_race_mbarrier_arrive(tsr_race *race, tsr_warp *warp, uint32_t slot) {
   if (race == NULL) return;
-  tsr_race_join(&race->mbarriers[used_slot(race, slot)].pending,
+  tsr_race_join(race, &race->mbarriers[used_slot(race, slot)].pending,
                 &race->views[warp->index]);
   (void)tsr_race_tick(race, warp->index);
 }
@@ -121,7 +137,7 @@ void tsr_race_mbarrier_complete(tsr_race *race, uint32_t slot) {
   tsr_race_mbarrier *barrier = &race->mbarriers[slot];
   barrier->pending.seen[TSR_RACE_WARPS + slot] = ++barrier->clock;
   // Those who waited may lag behind by a phase: they get no less.
-  tsr_race_join(&barrier->complete, &barrier->pending);
+  tsr_race_join(race, &barrier->complete, &barrier->pending);
   memset(&barrier->pending, 0, sizeof(barrier->pending));
 }
 
@@ -130,8 +146,8 @@ void tsr_race_mbarrier_observe(tsr_race *race, tsr_warp *warp, uint32_t slot) {
   uint32_t w = warp->index;
   const tsr_race_view *complete =
       &race->mbarriers[used_slot(race, slot)].complete;
-  tsr_race_join(&race->views[w], complete);
-  join_lanes(race, w, TSR_ALL_LANES, complete->seen[w]);
+  tsr_race_join(race, &race->views[w], complete);
+  tsr_race_join_lanes(race, w, TSR_ALL_LANES, complete->seen[w]);
   (void)tsr_race_tick(race, w);
 }
 
@@ -166,11 +182,11 @@ void tsr_race_relaxed(tsr_race *race, uint32_t warp, uint32_t word,
   tsr_race_sync *sync = sync_of(race, word, writes);
   if (sync == NULL) return;
   if (sync->taken[warp] != sync->stamp) {
-    tsr_race_join(&race->acquired[warp], &sync->view);
+    tsr_race_join(race, &race->acquired[warp], &sync->view);
     sync->taken[warp] = sync->stamp;
   }
   if (writes && sync->given[warp] != race->release[warp]) {
-    tsr_race_join(&sync->view, &race->released[warp]);
+    tsr_race_join(race, &sync->view, &race->released[warp]);
     sync->given[warp] = race->release[warp];
     sync->stamp = ++race->stamps;
   }

@@ -4,6 +4,7 @@
 #define CHECK_RACE_STATE_H_
 
 #include "check/race.h"
+#include "check/race_global.h"
 
 enum {
   TSR_RACE_WARPS = 32,  // 1,024 threads: the most a block has
@@ -11,11 +12,15 @@ enum {
   TSR_RACE_BARRIERS = 17,  // the last: barrier.cluster
 };
 
+typedef struct tsr_race_known tsr_race_known;  // race_global_state.h
+typedef struct tsr_race_peer tsr_race_peer;
+
 // What someone has seen of everyone, and what of that is behind a
 // fence.proxy.async.
 typedef struct tsr_race_view {
   uint32_t seen[TSR_RACE_COMPONENTS];
   uint32_t fenced[TSR_RACE_COMPONENTS];
+  const tsr_race_known *outside;  // of other blocks
 } tsr_race_view;
 
 typedef struct tsr_race_mbarrier {
@@ -76,16 +81,31 @@ struct tsr_race {
   tsr_race_mbarrier *mbarriers;
   uint32_t mbarriers_used;  // those behind are still zero
   bool gave_up;             // out of memory: nothing more is checked
+  // Global memory: NULL where it is not watched.
+  tsr_race_global *global;
+  bool owns_global;
+  tsr_race *sibling;     // the next that watches it
+  tsr_race_peer *peers;  // per warp
 };
 
-void tsr_race_join(tsr_race_view *into, const tsr_race_view *from);
+void tsr_race_join(tsr_race *race, tsr_race_view *into,
+                   const tsr_race_view *from);
+// Everything the lanes of |warp| did until now is ordered before what they do
+// from now on.
+void tsr_race_join_lanes(tsr_race *race, uint32_t warp, uint32_t lanes,
+                         uint32_t until);
 // The next instant of |warp|; every access is one.
 uint32_t tsr_race_tick(tsr_race *race, uint32_t warp);
 // Stops checking and says so, once.
 void tsr_race_give_up(tsr_race *race);
+// A fence of |order| (TSR_ORDER_*), for words of shared memory.
+void tsr_race_fence_shared(tsr_race *race, uint32_t warp, uint32_t order);
 // A relaxed or atomic access to |word|: takes what was released there, and
 // when |writes|, leaves what the warp had released by its last fence.
 void tsr_race_relaxed(tsr_race *race, uint32_t warp, uint32_t word,
                       bool writes);
+
+// tsr_race_destroy: |race| no longer watches global memory.
+void tsr_race_leave_global(tsr_race *race);
 
 #endif  // CHECK_RACE_STATE_H_

@@ -9,6 +9,7 @@
 #include "async/async.h"
 #include "base/memory.h"
 #include "check/race.h"
+#include "check/race_global.h"
 #include "exec/internal.h"
 #include "tensor/wgmma.h"
 
@@ -75,10 +76,17 @@ static bool allocate_warps(tsr_context *context) {
 static bool allocate_checks(tsr_context *context) {
   tsr_block *block = &context->block;
   const tsr_launch *launch = block->launch;
-  if ((launch->config.checks & TESSERA_EMU_CHECK_RACE) != 0 &&
-      block->shared_size > 0) {
+  if ((launch->config.checks & TESSERA_EMU_CHECK_RACE) != 0) {
     block->race = tsr_race_create(block);
     if (block->race == NULL) return false;
+  }
+  // Blocks that communicate on several threads (TESSERA_EMU_PARALLEL=always)
+  // order each other in ways that nobody follows.
+  tsr_race_global *global = context->engine->race;
+  if (block->race != NULL &&
+      (global != NULL || !launch->kernel->communicates) &&
+      !tsr_race_watch_global(block->race, global)) {
+    return false;
   }
   block->async = tsr_async_create(block);
   return block->async != NULL;

@@ -255,7 +255,11 @@ static tsr_status open_engine(tsr_engine *engine, tsr_launch *launch,
   engine->contexts = tsr_calloc(contexts, sizeof(tsr_context *));
   engine->allocated = (uint32_t)contexts;
   if (engine->contexts == NULL) return tsr_error_out_of_memory(error);
-  return TSR_OK;
+  if (!interleaved || (launch->config.checks & TESSERA_EMU_CHECK_RACE) == 0) {
+    return TSR_OK;
+  }
+  engine->race = tsr_race_global_create(launch->warps);
+  return engine->race != NULL ? TSR_OK : tsr_error_out_of_memory(error);
 }
 
 // Sums up what the contexts counted into launch->profile and frees them.
@@ -272,6 +276,7 @@ static void close_engine(tsr_engine *engine, double seconds) {
     tsr_context_destroy(engine->contexts[i]);
   }
   tsr_free(engine->contexts);
+  tsr_race_global_destroy(engine->race);
   const char *name = launch->kernel->function.name;
   (void)snprintf(sum->kernel, sizeof(sum->kernel), "%s",
                  name != NULL ? name : "");

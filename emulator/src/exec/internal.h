@@ -5,6 +5,7 @@
 #ifndef EXEC_INTERNAL_H_
 #define EXEC_INTERNAL_H_
 
+#include "check/race_global.h"
 #include "exec/engine.h"
 
 enum {
@@ -76,12 +77,13 @@ typedef struct tsr_engine {
   uint64_t instructions;  // atomic: for the watchdog
   tsr_context **contexts;
   uint32_t context_count;
-  uint32_t live;        // interleaved: contexts in use, the first ones
-  uint64_t next_block;  // interleaved: the next to start
-  uint64_t random;      // interleaved: who runs
-  uint64_t changes;     // interleaved: slices that changed memory
-  uint32_t allocated;   // of |contexts|
-  bool grid_open;       // for blocks that start
+  uint32_t live;          // interleaved: contexts in use, the first ones
+  uint64_t next_block;    // interleaved: the next to start
+  uint64_t random;        // interleaved: who runs
+  uint64_t changes;       // interleaved: slices that changed memory
+  uint32_t allocated;     // of |contexts|
+  bool grid_open;         // for blocks that start
+  tsr_race_global *race;  // interleaved: of all blocks; NULL: not checked
 } tsr_engine;
 
 static inline tsr_context *tsr_context_of(const tsr_warp *warp) {

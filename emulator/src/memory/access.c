@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "check/race.h"
+#include "check/race_global.h"
 #include "check/report.h"
 #include "memory/bits.h"
 #include "memory/heap.h"
@@ -254,6 +255,11 @@ unsigned char *tsr_access_range(tsr_warp *warp, const tsr_op *op, uint32_t lane,
     tsr_race_range(warp->block->race, warp, op, lane, (uint32_t)item.address,
                    (uint32_t)size, kind, proxy);
   }
+  if (host != NULL && item.space == TSR_PTX_SPACE_GLOBAL &&
+      proxy != TSR_PROXY_NONE && size != 0) {
+    tsr_race_global_range(warp->block->race, warp, op, lane, item.address, size,
+                          kind);
+  }
   return host;
 }
 
@@ -476,6 +482,11 @@ static bool resolve_space(tsr_warp *warp, const tsr_op *op,
       break;
     default:
       fine = resolve_heap(warp, op, access, &extent);
+      if (fine && warp->block->race != NULL &&
+          access->space == TSR_PTX_SPACE_GLOBAL) {
+        tsr_race_global_access(warp->block->race, warp, op, access, extent.low,
+                               extent.high);
+      }
       break;
   }
   if (fine) count(warp, access);

@@ -19,6 +19,15 @@ typedef enum tsr_access_proxy {
   TSR_PROXY_NONE,   // the caller tells the race detector itself
 } tsr_access_proxy;
 
+// How an access, or a fence, is ordered with others (PTX ISA 9.0, 8.4 to 8.8).
+enum {
+  TSR_ORDER_STRONG = 1 << 0,  // volatile, relaxed and what follows
+  TSR_ORDER_ACQUIRE = 1 << 1,
+  TSR_ORDER_RELEASE = 1 << 2,
+  TSR_ORDER_DEVICE = 1 << 3,     // .gpu or .sys: the scope has other blocks
+  TSR_ORDER_READ_ONLY = 1 << 4,  // ld.global.nc, ldu
+};
+
 // How the lanes that take part lie to each other: for quick ways.
 typedef enum tsr_access_shape {
   TSR_SHAPE_ANY,
@@ -33,6 +42,7 @@ typedef struct tsr_access {
   uint32_t size;   // bytes of each lane: 1, 2, 4, 8, 16 (32: 256-bit loads)
   uint32_t align;  // what the address must be a multiple of; mostly |size|
   bool ordered;    // volatile, acquire, release, relaxed: never a data race
+  uint32_t order;  // TSR_ORDER_*; |ordered| is its STRONG
   bool uncounted;  // the caller counts traffic itself
   uint32_t mask;   // lanes that take part
   uint64_t address[TSR_LANES];  // as the program has them, in |space|

@@ -175,6 +175,7 @@ static bool resolve(tsr_warp *warp, const tsr_op *op, uint32_t mask,
   access->size = op->aux[0] * op->aux[1];
   access->align = access->size;
   access->ordered = true;
+  access->order = op->aux[2];
   access->uncounted = false;
   access->elements = NULL;
   access->mask = mask;
@@ -279,6 +280,7 @@ typedef struct atomic_form {
   atomic_verb verb;
   tsr_ptx_type type;
   uint32_t count;
+  uint32_t order;  // TSR_ORDER_*
   bool noftz, cache_hint, returns;
 } atomic_form;
 
@@ -366,8 +368,13 @@ static bool take_form(tsr_decoder *d, atomic_form *form) {
   static const char *const scopes[] = {"cta", "cluster", "gpu", "sys", NULL};
   static const char *const spaces[] = {"global", "shared", "shared::cta",
                                        "shared::cluster", NULL};
-  (void)tsr_mod_one_of(d, form->returns ? atom_semantics : red_semantics);
-  (void)tsr_mod_one_of(d, scopes);
+  const char *const *semantics = form->returns ? atom_semantics : red_semantics;
+  int semantic = tsr_mod_one_of(d, semantics);
+  int scope = tsr_mod_one_of(d, scopes);
+  // Without: ".relaxed", ".gpu". Clusters have one block here.
+  form->order = TSR_ORDER_STRONG;
+  if (semantic >= 0) form->order |= tsr_order_of(semantics[semantic]);
+  if (scope < 0 || scope >= 2) form->order |= TSR_ORDER_DEVICE;
   form->space = tsr_take_space(d, spaces);
   int verb = tsr_mod_need(d, atomic_names, "an atomic operation");
   if (verb < 0) return false;
@@ -448,7 +455,7 @@ static bool emit(tsr_decoder *d, const atomic_form *form,
   op->src[src_count - 1] = operands->policy;
   op->aux[0] = size;
   op->aux[1] = form->count;
-  op->aux[2] = TSR_MEMORY_ORDERED;
+  op->aux[2] = form->order;
   op->aux[3] = (uint32_t)form->verb | (uint32_t)form->type << 8;
   if (operands->address.space != TSR_PTX_SPACE_SHARED) {
     op->flags = (uint8_t)(op->flags | TSR_OP_COMMUNICATES);

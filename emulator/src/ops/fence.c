@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // membar and fence (PTX ISA 9.0, 9.7.13.4). Memory is sequentially consistent
-// here, so a fence orders what is ordered already; those between proxies are
-// told to the race detector, which looks for missing ones.
+// here, so a fence orders what is ordered already; all are told to the race
+// detector, which looks for missing ones.
 #include "check/race.h"
 #include "memory/access.h"
+#include "ops/memory_modifiers.h"
 
-static tsr_flow run_fence(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
+// Of a kind that orders nothing that is checked here.
+static tsr_flow run_other_fence(tsr_warp *warp, const tsr_op *op,
+                                uint32_t mask) {
   (void)warp, (void)op, (void)mask;
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
   return TSR_FLOW_NEXT;
+}
+
+// aux[0]: TSR_ORDER_*.
+static tsr_flow run_fence(tsr_warp *warp, const tsr_op *op, uint32_t mask) {
+  tsr_race_fence(warp->block->race, warp, op->aux[0]);
+  return run_other_fence(warp, op, mask);
 }
 
 static tsr_flow run_proxy_fence(tsr_warp *warp, const tsr_op *op,
@@ -38,19 +47,22 @@ static bool emit(tsr_decoder *d, tsr_handler handler) {
          tsr_emit(d, handler, TESSERA_EMU_CLASS_BARRIER, 0, 0) != NULL;
 }
 
-static bool take_scope(tsr_decoder *d) {
-  static const char *const scopes[] = {"cta", "cluster", "gpu", "sys", NULL};
-  int scope = tsr_mod_need(d, scopes, "a scope");
-  return scope >= 0 && (scope != 1 || tsr_decode_require(d, 78, 90, 0));
+static bool emit_fence(tsr_decoder *d, uint32_t order) {
+  if (!tsr_need_operands(d, 0, 0)) return false;
+  tsr_op *op = tsr_emit(d, run_fence, TESSERA_EMU_CLASS_BARRIER, 0, 0);
+  if (op != NULL) op->aux[0] = order;
+  return op != NULL;
 }
 
 static bool decode_map_fence(tsr_decoder *d) {
   static const char *const semantics[] = {"release", "acquire", NULL};
   int found = tsr_mod_need(d, semantics, "'.release' or '.acquire'");
-  if (found < 0 || !take_scope(d) || !tsr_decode_require(d, 83, 90, 0)) {
+  uint32_t order = 0;
+  if (found < 0 || !tsr_take_scope(d, &order) ||
+      !tsr_decode_require(d, 83, 90, 0)) {
     return false;
   }
-  if (found == 0) return emit(d, run_fence);
+  if (found == 0) return emit(d, run_other_fence);
   tsr_address address;
   uint64_t size = 0;
   if (!tsr_need_operands(d, 2, 2) ||
@@ -93,12 +105,12 @@ static bool decode_proxy(tsr_decoder *d) {
   int kind = tsr_mod_need(d, kinds, "a proxy");
   switch (kind) {
     case 0:
-      return emit(d, run_fence);
+      return emit(d, run_other_fence);
     case 1: {
       // Of .global alone it orders nothing that is checked here.
       int space = tsr_mod_one_of(d, spaces);
       return tsr_decode_require(d, 80, 90, 0) &&
-             emit(d, space == 0 ? run_fence : run_proxy_fence);
+             emit(d, space == 0 ? run_other_fence : run_proxy_fence);
     }
     case 2:
       return decode_map_fence(d);
@@ -112,8 +124,10 @@ static bool decode_proxy(tsr_decoder *d) {
 static bool decode_membar(tsr_decoder *d) {
   static const char *const levels[] = {"cta", "gl", "sys", NULL};
   if (tsr_mod(d, "proxy")) return decode_proxy(d);
-  return tsr_mod_need(d, levels, "'.cta', '.gl' or '.sys'") >= 0 &&
-         emit(d, run_fence);
+  int level = tsr_mod_need(d, levels, "'.cta', '.gl' or '.sys'");
+  uint32_t order = TSR_ORDER_ACQUIRE | TSR_ORDER_RELEASE;
+  if (level > 0) order |= TSR_ORDER_DEVICE;
+  return level >= 0 && emit_fence(d, order);
 }
 
 static bool is_restricted(const tsr_decoder *d) {
@@ -135,12 +149,14 @@ static bool decode_fence(tsr_decoder *d) {
     if (!tsr_mod(d, "release") || !tsr_mod(d, "cluster")) {
       return tsr_decode_error(d, "'.mbarrier_init' needs '.release.cluster'");
     }
-    return tsr_decode_require(d, 80, 90, 0) && emit(d, run_fence);
+    return tsr_decode_require(d, 80, 90, 0) && emit(d, run_other_fence);
   }
-  if (is_restricted(d)) return decode_restricted(d) && emit(d, run_fence);
+  if (is_restricted(d)) return decode_restricted(d) && emit(d, run_other_fence);
   int semantic = tsr_mod_one_of(d, semantics);
   if (semantic >= 2 && !tsr_decode_require(d, 86, 90, 0)) return false;
-  return take_scope(d) && emit(d, run_fence);
+  // Without: ".acq_rel".
+  uint32_t order = tsr_order_of(semantic < 0 ? "acq_rel" : semantics[semantic]);
+  return tsr_take_scope(d, &order) && emit_fence(d, order);
 }
 
 const tsr_opcode tsr_opcodes_fence[] = {

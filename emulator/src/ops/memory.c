@@ -17,7 +17,8 @@ static bool resolve(tsr_warp *warp, const tsr_op *op, uint32_t mask,
   access->proxy = TSR_PROXY_GENERIC;
   access->size = op->aux[0] * op->aux[1];
   access->align = access->size;
-  access->ordered = (op->aux[2] & TSR_MEMORY_ORDERED) != 0;
+  access->order = op->aux[2];
+  access->ordered = (access->order & TSR_ORDER_STRONG) != 0;
   access->uncounted = false;
   access->elements = kind == TSR_ACCESS_STORE ? &op->src[1] : NULL;
   access->element_size = op->aux[0];
@@ -257,10 +258,10 @@ static tsr_op *emit_access(tsr_decoder *d, tsr_handler handler,
                            uint32_t src_count) {
   tsr_op *op = tsr_emit(d, handler, op_class, dst_count, src_count);
   if (op == NULL || tsr_emit_address(d, op, 0, address) == NULL) return NULL;
-  bool ordered = tsr_is_ordered(form->mods.semantics);
+  bool ordered = (form->mods.order & TSR_ORDER_STRONG) != 0;
   op->aux[0] = tsr_ptx_type_bits(form->type) / 8;
   op->aux[1] = form->count;
-  op->aux[2] = ordered ? TSR_MEMORY_ORDERED : 0;
+  op->aux[2] = form->mods.order;
   if (ordered && (address->space == TSR_PTX_SPACE_GLOBAL ||
                   address->space == TSR_PTX_SPACE_NONE)) {
     op->flags = (uint8_t)(op->flags | TSR_OP_COMMUNICATES);
@@ -303,17 +304,18 @@ static bool decode_ld(tsr_decoder *d) {
                                          NULL};
   memory_form form = {0};
   // .mmio.relaxed names two of them: the first in the table wins.
-  if (!tsr_take_semantics(d, semantics, &form.mods.semantics)) return false;
+  if (!tsr_take_semantics(d, semantics, &form.mods)) return false;
   form.mods.space = tsr_take_space(d, spaces);
   int operation = tsr_mod_one_of(d, cache);
   form.mods.cache_operator = operation >= 0;
-  if (tsr_mod(d, "nc") &&
-      (form.mods.space != TSR_PTX_SPACE_GLOBAL || operation >= 3 ||
-       form.mods.semantics != TSR_SEMANTICS_NONE)) {
+  bool read_only = tsr_mod(d, "nc");
+  if (read_only && (form.mods.space != TSR_PTX_SPACE_GLOBAL || operation >= 3 ||
+                    form.mods.semantics != TSR_SEMANTICS_NONE)) {
     return tsr_decode_error(d,
                             "'.nc' needs '.global', no memory semantics and "
                             "at most '.ca', '.cg' or '.cs'");
   }
+  if (read_only) form.mods.order |= TSR_ORDER_READ_ONLY;
   tsr_take_cache_hints(d, &form.mods);
   form.mods.prefetch = tsr_mod_one_of(d, prefetch) >= 0;
   return take_type(d, &form) && emit_load(d, &form);
@@ -323,7 +325,7 @@ static bool decode_ld(tsr_decoder *d) {
 // warp (9.7.9.10), which is not checked.
 static bool decode_ldu(tsr_decoder *d) {
   static const char *const spaces[] = {"global", NULL};
-  memory_form form = {0};
+  memory_form form = {.mods.order = TSR_ORDER_READ_ONLY};
   form.mods.space = tsr_take_space(d, spaces);
   return take_type(d, &form) && emit_load(d, &form);
 }
@@ -336,7 +338,7 @@ static bool decode_st(tsr_decoder *d) {
       "local",  "param",  "param::func", NULL};
   static const char *const cache[] = {"wb", "cg", "cs", "wt", NULL};
   memory_form form = {0};
-  if (!tsr_take_semantics(d, semantics, &form.mods.semantics)) return false;
+  if (!tsr_take_semantics(d, semantics, &form.mods)) return false;
   form.mods.space = tsr_take_space(d, spaces);
   form.mods.cache_operator = tsr_mod_one_of(d, cache) >= 0;
   tsr_take_cache_hints(d, &form.mods);

@@ -1,24 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/memory_modifiers.h"
 
-static bool take_scope(tsr_decoder *d) {
+#include "memory/access.h"
+
+// Clusters have one block here: their scope is no wider than a block's.
+bool tsr_take_scope(tsr_decoder *d, uint32_t *order) {
   static const char *const scopes[] = {"cta", "cluster", "gpu", "sys", NULL};
   int scope = tsr_mod_need(d, scopes, "a scope");
   if (scope < 0) return false;
+  if (scope >= 2) *order |= TSR_ORDER_DEVICE;
   return scope != 1 || tsr_decode_require(d, 78, 90, 0);
 }
 
+uint32_t tsr_order_of(const char *semantics) {
+  if (strcmp(semantics, "acquire") == 0) return TSR_ORDER_ACQUIRE;
+  if (strcmp(semantics, "release") == 0) return TSR_ORDER_RELEASE;
+  if (strcmp(semantics, "acq_rel") == 0 || strcmp(semantics, "sc") == 0) {
+    return TSR_ORDER_ACQUIRE | TSR_ORDER_RELEASE;
+  }
+  return 0;
+}
+
 bool tsr_take_semantics(tsr_decoder *d, const char *const *known,
-                        tsr_semantics *out_semantics) {
+                        tsr_memory_modifiers *mods) {
   int found = tsr_mod_one_of(d, known);
+  tsr_semantics *out_semantics = &mods->semantics;
   *out_semantics = TSR_SEMANTICS_NONE;
+  mods->order = 0;
   if (found < 0) return true;
   const char *name = known[found];
   *out_semantics = strcmp(name, "weak") == 0       ? TSR_SEMANTICS_WEAK
                    : strcmp(name, "volatile") == 0 ? TSR_SEMANTICS_VOLATILE
                    : strcmp(name, "mmio") == 0     ? TSR_SEMANTICS_MMIO
                                                    : TSR_SEMANTICS_SCOPED;
-  if (*out_semantics == TSR_SEMANTICS_SCOPED) return take_scope(d);
+  if (*out_semantics == TSR_SEMANTICS_SCOPED) {
+    mods->order = TSR_ORDER_STRONG | tsr_order_of(name);
+    return tsr_take_scope(d, &mods->order);
+  }
+  // Volatile is as relaxed.sys (ISA, 8.4.2).
+  if (tsr_is_ordered(*out_semantics)) {
+    mods->order = TSR_ORDER_STRONG | TSR_ORDER_DEVICE;
+  }
   if (*out_semantics != TSR_SEMANTICS_MMIO) return true;
   if (!tsr_mod(d, "relaxed") || !tsr_mod(d, "sys")) {
     return tsr_decode_error(d, "'.mmio' needs '.relaxed.sys'");

@@ -7,10 +7,6 @@
 
 #include "decode/decode.h"
 
-enum {                          // op->aux[2] of loads, stores and atomics
-  TSR_MEMORY_ORDERED = 1 << 0,  // volatile, relaxed, acquire, ... : no races
-};
-
 typedef enum tsr_semantics {
   TSR_SEMANTICS_NONE,  // weak as well, but not written
   TSR_SEMANTICS_WEAK,
@@ -22,6 +18,7 @@ typedef enum tsr_semantics {
 typedef struct tsr_memory_modifiers {
   tsr_ptx_space space;  // NONE: generic
   tsr_semantics semantics;
+  uint32_t order;       // TSR_ORDER_* (op->aux[2])
   bool cache_operator;  // .ca, .cg, ...
   bool evict;           // .L1::evict_* or .L2::evict_*
   bool wide_evict;      // .L2::evict_*
@@ -35,7 +32,11 @@ static inline bool tsr_is_ordered(tsr_semantics semantics) {
 // Takes one of the names in |known| (NULL-terminated) and, where it is
 // ".relaxed" and the like, its scope.
 bool tsr_take_semantics(tsr_decoder *d, const char *const *known,
-                        tsr_semantics *out_semantics);
+                        tsr_memory_modifiers *mods);
+// Takes one of the scopes; without one an error. |order| gets DEVICE.
+bool tsr_take_scope(tsr_decoder *d, uint32_t *order);
+// What ".acquire", ".release", ".acq_rel", ".sc" add to TSR_ORDER_STRONG.
+uint32_t tsr_order_of(const char *semantics);
 // Takes the state space if it is one of |known| (NULL-terminated names).
 tsr_ptx_space tsr_take_space(tsr_decoder *d, const char *const *known);
 // Takes evict_* and .L2::cache_hint.
