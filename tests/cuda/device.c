@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "device_internal.h"
 
 enum {
@@ -76,6 +77,25 @@ static bool load(device *dev, const tsr_cuda_kernel *kernel, const char *ptx,
   return false;
 }
 
+// |text| with dev->to in place of dev->from, which it must have.
+static bool load_edited(device *dev, const tsr_cuda_kernel *kernel,
+                        const char *text, loaded_kernel *out) {
+  tsr_buffer edited;
+  tsr_buffer_init(&edited);
+  const char *found = strstr(text, dev->from);
+  bool ok = found != NULL;
+  if (!ok) fprintf(stderr, "%s: no '%s'\n", kernel->name, dev->from);
+  for (; found != NULL; found = strstr(text, dev->from)) {
+    tsr_buffer_append(&edited, text, (size_t)(found - text));
+    tsr_buffer_append(&edited, dev->to, strlen(dev->to));
+    text = found + strlen(dev->from);
+  }
+  tsr_buffer_append(&edited, text, strlen(text));
+  ok = ok && load(dev, kernel, tsr_buffer_text(&edited), out);
+  tsr_buffer_fini(&edited);
+  return ok;
+}
+
 static bool compile(device *dev, const tsr_cuda_kernel *kernel,
                     const tsr_cuda_target *target, loaded_kernel *out) {
   tsr_cuda_emitted emitted = {0};
@@ -93,21 +113,29 @@ static bool compile(device *dev, const tsr_cuda_kernel *kernel,
     if (file != NULL) (void)fputs(tsr_buffer_text(&emitted.ptx), file);
     if (file != NULL) (void)fclose(file);
   }
-  bool ok = load(dev, kernel, tsr_buffer_text(&emitted.ptx), out);
+  const char *text = tsr_buffer_text(&emitted.ptx);
+  bool ok = dev->from != NULL ? load_edited(dev, kernel, text, out)
+                              : load(dev, kernel, text, out);
   tsr_cuda_emitted_fini(&emitted);
   return ok;
 }
 
-// Decoded kernels are large: all but the newest are unloaded.
-static void evict(device *dev) {
+// Decoded kernels are large: all but the |kept| newest are unloaded.
+static void evict(device *dev, uint32_t kept) {
   loaded_kernel **at = &dev->loaded;
-  for (uint32_t i = 0; *at != NULL && i < KEPT_KERNELS; ++i) at = &(*at)->next;
+  for (uint32_t i = 0; *at != NULL && i < kept; ++i) at = &(*at)->next;
   while (*at != NULL) {
     loaded_kernel *old = *at;
     *at = old->next;
     (void)dev->d.cuModuleUnload(old->module);
     free(old);
   }
+}
+
+void device_edit(device *dev, const char *from, const char *to) {
+  evict(dev, 0);
+  dev->from = from;
+  dev->to = to;
 }
 
 CUfunction device_kernel(device *dev, const tsr_cuda_kernel *kernel,
@@ -129,6 +157,6 @@ CUfunction device_kernel(device *dev, const tsr_cuda_kernel *kernel,
   made->key = key;
   made->next = dev->loaded;
   dev->loaded = made;
-  evict(dev);
+  evict(dev, KEPT_KERNELS);
   return made->function;
 }

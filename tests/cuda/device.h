@@ -21,12 +21,16 @@ typedef struct device {
   const char *emulated;   // "h100"
   loaded_kernel *loaded;  // owned
   uint32_t compiled;
+  const char *from, *to;  // device_edit
 } device;
 
 // |path|: the library to open unless TESSERA_CUDA_DRIVER names one; |emulated|:
 // the device of the emulated driver (docs/emulator.md), static storage.
 bool device_open(device *out, const char *path, const char *emulated);
 void device_close(device *dev);
+// Kernels are loaded with |to| wherever their text has |from|, from now on; one
+// that does not have it is not loaded. NULL: as they are.
+void device_edit(device *dev, const char *from, const char *to);
 
 typedef struct run_options {
   const char *label;   // for messages
