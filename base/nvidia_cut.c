@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+// See nvidia_cut.h.
 #include "base/nvidia_cut.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
-// Efficiencies within a sixteenth of the best are taken for equal: what is
-// predicted is not more exact than that.
-static const double near_equal = 15.0 / 16.0;
+// Costs within a sixteenth of the least are taken for equal: what is predicted
+// is not more exact than that.
+static const double near_equal = 16.0 / 15.0;
+
+// Bytes of partial sums that take as long as one instruction of the tensor
+// cores, on one multiprocessor. codegen/nvptx/target.c has the rates: an A100
+// multiplies for 1.42 ns, in which memory moves 27 bytes and the second cache
+// 94; an H100 for 0.87 ns, 22 and 71. Few sums stay in the cache, many do not.
+static const double bytes_per_instruction = 64.0;
 
 // Enough counters in a workspace's header, and blocks that a grid may have.
 static bool fits(const tsr_nvidia_cut *cut, uint32_t tiles) {
@@ -14,34 +21,39 @@ static bool fits(const tsr_nvidia_cut *cut, uint32_t tiles) {
          (uint64_t)tiles * cut->worker_count <= INT32_MAX;
 }
 
-// The share of the device's time in which its multiprocessors have a block: all
-// waves but the last are full. 1 for any number of full waves.
-static double efficiency(const tsr_nvidia_cut *cut, uint32_t tiles,
-                         uint32_t multiprocessors) {
-  uint64_t blocks = (uint64_t)tiles * cut->worker_count;
-  uint64_t waves = (blocks - 1) / multiprocessors + 1;
-  return (double)blocks / ((double)waves * multiprocessors);
+// What a multiprocessor does one after the other, in instructions per 8 tokens:
+// as many blocks as there are waves, each with its part of the multiplications
+// (512 bytes of weights each; 576 if 2:4) and of the partial sums, which are
+// written once and read once.
+static double cost_of(const tsr_nvidia_cut *cut, const tsr_nvidia_launch *l) {
+  uint64_t blocks = (uint64_t)l->token_tiles * cut->worker_count;
+  uint64_t waves = (blocks - 1) / l->multiprocessors + 1;
+  double multiplied = (double)l->stream_bytes / TSR_FRAGMENT_SIZE;
+  double slot = 8.0 * l->tile_rows * sizeof(float);
+  double sums = 2.0 * slot * cut->partial_count / bytes_per_instruction;
+  return (double)waves * (multiplied + sums) / cut->worker_count;
 }
 
 static const tsr_nvidia_cut *pick_prefill(const tsr_nvidia_cut *cuts,
-                                          uint32_t count, uint32_t tiles,
-                                          uint32_t multiprocessors) {
-  double best = 0;
+                                          uint32_t count,
+                                          const tsr_nvidia_launch *launch) {
+  double best = -1;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (cuts[i].mode != TSR_NVIDIA_PREFILL) continue;
+    if (!fits(&cuts[i], launch->token_tiles)) continue;
+    double here = cost_of(&cuts[i], launch);
+    if (best < 0 || here < best) best = here;
+  }
   const tsr_nvidia_cut *chosen = NULL;
   double chosen_at = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const tsr_nvidia_cut *cut = &cuts[i];
-    if (cut->mode != TSR_NVIDIA_PREFILL || !fits(cut, tiles)) continue;
-    double here = efficiency(cut, tiles, multiprocessors);
-    if (here > best) best = here;
-  }
-  for (uint32_t i = 0; i < count; ++i) {
-    const tsr_nvidia_cut *cut = &cuts[i];
-    if (cut->mode != TSR_NVIDIA_PREFILL || !fits(cut, tiles)) continue;
-    double here = efficiency(cut, tiles, multiprocessors);
-    if (here < best * near_equal) continue;
+    if (cut->mode != TSR_NVIDIA_PREFILL) continue;
+    if (!fits(cut, launch->token_tiles)) continue;
+    double here = cost_of(cut, launch);
+    if (here > best * near_equal) continue;
     if (chosen == NULL || cut->partial_count < chosen->partial_count ||
-        (cut->partial_count == chosen->partial_count && here > chosen_at)) {
+        (cut->partial_count == chosen->partial_count && here < chosen_at)) {
       chosen = cut;
       chosen_at = here;
     }
@@ -60,10 +72,8 @@ static const tsr_nvidia_cut *pick_decode(const tsr_nvidia_cut *cuts,
 }
 
 const tsr_nvidia_cut *tsr_nvidia_cut_pick(const tsr_nvidia_cut *cuts,
-                                          uint32_t count, tsr_nvidia_mode mode,
-                                          uint32_t tiles,
-                                          uint32_t multiprocessors) {
-  return mode == TSR_NVIDIA_DECODE
-             ? pick_decode(cuts, count)
-             : pick_prefill(cuts, count, tiles, multiprocessors);
+                                          uint32_t count,
+                                          const tsr_nvidia_launch *launch) {
+  return launch->mode == TSR_NVIDIA_DECODE ? pick_decode(cuts, count)
+                                           : pick_prefill(cuts, count, launch);
 }

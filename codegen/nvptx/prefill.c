@@ -2,10 +2,18 @@
 // The strategy for any number of tokens, meant for more than 64: blocks divide
 // the tokens too, and warps that the rows of a panel leave over stand side by
 // side in tokens, so that the weights in L2 are read once for up to 256 tokens.
+#include "base/nvidia_cut.h"
 #include "cost.h"
 #include "nv.h"
 
-enum { PREFILL_WARPS = 8, PREFILL_SLICES = 4, PREFILL_SMALL = 128 };
+enum {
+  PREFILL_WARPS = 8,
+  PREFILL_SLICES = 4,
+  PREFILL_SMALL = 128,
+  // floor(n / i) has fewer than 2 sqrt(n) values: room for 1024
+  // multiprocessors.
+  CLASS_CUTS = 64,
+};
 
 static const char *refuse(const tsr_kernel_spec *spec,
                           const tsr_cuda_target *target) {
@@ -32,29 +40,28 @@ static tsr_cuda_geometry geometry(const tsr_kernel_spec *spec,
   return g;
 }
 
-// The share of the device's time in which its multiprocessors have a block.
-static double efficiency(uint32_t multiprocessors, uint32_t workers,
-                         uint32_t token_tiles) {
-  uint64_t blocks = (uint64_t)workers * token_tiles;
-  uint64_t waves = (blocks - 1) / multiprocessors + 1;
-  return (double)blocks / ((double)waves * multiprocessors);
-}
-
-// The cut that the runtime takes (docs/runtime.md): of those within a sixteenth
-// of the best efficiency the one with the fewest split panels, which here is
-// the one with the fewest workers. A bundle has floor(multiprocessors / i).
-static uint32_t workers_for(uint32_t multiprocessors, uint32_t token_tiles) {
-  double best = 0;
-  for (uint32_t i = 1; i <= multiprocessors; ++i) {
-    double here = efficiency(multiprocessors, multiprocessors / i, token_tiles);
-    if (here > best) best = here;
+// The cut that the runtime takes (docs/runtime.md). A bundle has one for each
+// floor(multiprocessors / i); split panels go with the number of workers.
+static tsr_nvidia_cut pick_cut(const tsr_kernel_spec *spec,
+                               const tsr_cuda_facts *facts,
+                               uint32_t multiprocessors, uint32_t token_tiles) {
+  tsr_nvidia_cut cuts[CLASS_CUTS];
+  uint32_t count = 0;
+  tsr_nvidia_launch launch = {.mode = TSR_NVIDIA_PREFILL,
+                              .token_tiles = token_tiles,
+                              .multiprocessors = multiprocessors,
+                              .tile_rows = spec->tile.rows,
+                              .stream_bytes = facts->stream_bytes};
+  for (uint32_t workers = multiprocessors; workers > 0;) {
+    cuts[count++] = (tsr_nvidia_cut){
+        .mode = TSR_NVIDIA_PREFILL,
+        .worker_count = workers,
+        .partial_count =
+            (uint32_t)(facts->partials * workers / multiprocessors)};
+    uint32_t parts = multiprocessors / workers + 1;
+    workers = multiprocessors / parts;
   }
-  uint32_t workers = 1;
-  while (efficiency(multiprocessors, workers, token_tiles) < best * 15 / 16 ||
-         multiprocessors / (multiprocessors / workers) != workers) {
-    ++workers;
-  }
-  return workers;
+  return *tsr_nvidia_cut_pick(cuts, count, &launch);
 }
 
 static void cost(const tsr_kernel_spec *spec, const tsr_cuda_facts *facts,
@@ -62,12 +69,13 @@ static void cost(const tsr_kernel_spec *spec, const tsr_cuda_facts *facts,
                  tsr_cuda_candidate *out) {
   uint32_t tile = out->kernel.block_tokens;
   nv_work work = {.token_tiles = (tokens - 1) / tile + 1};
-  work.workers = workers_for(target->gpu.multiprocessors, work.token_tiles);
+  tsr_nvidia_cut cut =
+      pick_cut(spec, facts, target->gpu.multiprocessors, work.token_tiles);
+  work.workers = cut.worker_count;
+  work.partials = cut.partial_count;
   work.weight_reads = (work.token_tiles - 1) / TSR_NVIDIA_RASTER + 1;
   work.byte_imbalance = facts->time_imbalance;  // its shares are cut by time
   work.time_imbalance = facts->time_imbalance;
-  // Split panels go with the number of workers.
-  work.partials = facts->partials * work.workers / target->gpu.multiprocessors;
   nv_cost(spec, facts, target, tokens, &work, out);
 }
 

@@ -286,24 +286,25 @@ def is_bytes(words, value):
     return abs(float(words[0]) * scale - value) <= 6e-3 * value
 
 
-def pick(cuts, tiles, device):
-    """docs/runtime.md, "Choosing a cut"."""
-    def used(cut):
-        blocks = cut["workers"] * tiles
-        return blocks / (-(-blocks // device) * device)
+def pick(cuts, tiles, device, size):
+    """docs/runtime.md, "Choosing a cut"; |size|: bytes of packed weights, tiles
+    have 128 rows."""
+    def cost(cut):
+        waves = -(-cut["workers"] * tiles // device)
+        return waves * (size / 512 + 128 * cut["partials"]) / cut["workers"]
     cuts = [c for c in cuts if c["mode"] == "prefill" and
             c["reductions"] * tiles <= 1020]
-    best = max(map(used, cuts))
-    return min((c for c in cuts if used(c) >= 15 / 16 * best),
-               key=lambda c: (c["partials"], -used(c)))
+    best = min(map(cost, cuts))
+    return min((c for c in cuts if cost(c) <= 16 / 15 * best),
+               key=lambda c: (c["partials"], cost(c)))
 
 
-def check_prefill(words, device, cuts):
+def check_prefill(words, device, cuts, size):
     """|words|: a row of the summary, after the class of device."""
     first, last = map(int, words[0].split(".."))
     tile = int(words[1])
     tiles = range(-(-first // tile), -(-last // tile) + 1)
-    picked = [pick(cuts, count, device) for count in tiles]
+    picked = [pick(cuts, count, device, size) for count in tiles]
     for column, key in ((2, "workers"), (3, "reductions")):
         values = [cut[key] for cut in picked]
         ends = sorted({min(values), max(values)})
@@ -343,7 +344,7 @@ def test_cut_summary():
         for device in (84, 108, 128, 132):
             cuts = [c for c in layer["cuda"]["cuts"]
                     if c["multiprocessors"] == device]
-            ends = [check_prefill(words, device, cuts)
+            ends = [check_prefill(words, device, cuts, layer["packed_bytes"])
                     for of, words in prefill if of == device]
             check(ends == expected, f"{device}: {ends}")
     text = inspect("m.bundle", "--layer", "few")

@@ -7,7 +7,17 @@
 #include "cuda/program.h"
 #include "test.h"
 
-enum { BLOCK_TOKENS = 128, TILE_ROWS = 64, CLASS = 132 };
+enum {
+  BLOCK_TOKENS = 128,
+  TILE_ROWS = 64,
+  CLASS = 132,
+  LARGE = 1 << 30,
+  SMALL = 1 << 20,
+};
+
+// Packed weights: so many that 100 slots of partial sums are 0.3 % of the work,
+// or so few that they are three times the work.
+static uint64_t stream_size = LARGE;
 
 // ---- Cuts -------------------------------------------------------------------
 
@@ -23,10 +33,11 @@ static int chosen(const tsr_nvidia_cut *cuts, uint32_t count, uint32_t tiles,
                                    .token_last = UINT32_MAX,
                                    .block_tokens = BLOCK_TOKENS};
   tessera_bundle bundle = {.cuda_kernels = &kernel, .cuda_kernel_count = 1};
-  tessera_layer layer = {.bundle = &bundle,
-                         .info = {.tile_rows = TILE_ROWS},
-                         .has_cuda = true,
-                         .cuda = {.kernels = list, .kernel_count = 1}};
+  tessera_layer layer = {
+      .bundle = &bundle,
+      .info = {.tile_rows = TILE_ROWS},
+      .has_cuda = true,
+      .cuda = {.kernels = list, .kernel_count = 1, .stream_size = stream_size}};
   tsr_cuda_tables tables = {
       .cuts = cuts, .cut_count = count, .kernels = list, .kernel_count = 1};
   tsr_cuda_choice choice;
@@ -57,12 +68,37 @@ static tsr_nvidia_cut cut(uint32_t workers, uint32_t partials,
                           .reduction_count = reductions};
 }
 
-// 124 of 132 are 15.03 sixteenths, 123 are 14.9.
+// A block of 124 does 1.061 times what one of 132 does, of 123 1.070; 16/15 are
+// 1.067.
 static void test_near_equal(void) {
   tsr_nvidia_cut cuts[] = {cut(132, 100, 10), cut(124, 0, 0)};
   CHECK_EQ(chosen(cuts, 2, 1, NULL), 1);
   cuts[1] = cut(123, 0, 0);
   CHECK_EQ(chosen(cuts, 2, 1, NULL), 0);
+}
+
+// Blocks that are all in one wave cost less than two waves nearly full.
+static void test_waves(void) {
+  tsr_nvidia_cut cuts[] = {cut(66, 100, 10), cut(33, 0, 0), cut(32, 0, 0)};
+  CHECK_EQ(chosen(cuts, 3, 4, NULL), 1);
+  CHECK_EQ(chosen(cuts, 3, 2, NULL), 0);
+  CHECK_EQ(chosen(cuts, 3, 5, NULL), 0);
+}
+
+// Each slot costs 2 x 64 rows x 8 tokens x 4 bytes / 64 = 64 instructions; 1
+// MiB of weights are 2048.
+static void test_sums(void) {
+  tsr_nvidia_cut cuts[] = {cut(132, 100, 10), cut(40, 0, 0), cut(12, 0, 0)};
+  CHECK_EQ(chosen(cuts, 3, 1, NULL), 0);
+  stream_size = SMALL;
+  CHECK_EQ(chosen(cuts, 3, 1, NULL), 1);
+  // (2048 + 40 x 64) / 132 is 34.9; 2048 / 56 is 36.6, 2048 / 54 is 37.9.
+  cuts[0].partial_count = 40;
+  cuts[1].worker_count = 56;
+  CHECK_EQ(chosen(cuts, 3, 1, NULL), 1);
+  cuts[1].worker_count = 54;
+  CHECK_EQ(chosen(cuts, 3, 1, NULL), 0);
+  stream_size = LARGE;
 }
 
 static void test_larger_share(void) {
@@ -359,6 +395,8 @@ static void test_refusals(void) {
 
 int main(void) {
   test_near_equal();
+  test_waves();
+  test_sums();
   test_larger_share();
   test_counters();
   test_grid();

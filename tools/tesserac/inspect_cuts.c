@@ -159,9 +159,12 @@ static bool gather(const view *v, uint32_t first, const kernel *k,
   *out = (launches){{UINT32_MAX, 0}, {UINT32_MAX, 0}, 1, 0};
   uint64_t last = (k->last - 1) / k->tile + 1;
   for (uint64_t tiles = (k->first - 1) / k->tile + 1; tiles <= last; ++tiles) {
-    const tsr_nvidia_cut *cut =
-        tsr_nvidia_cut_pick(cuts, count, TSR_NVIDIA_PREFILL, (uint32_t)tiles,
-                            cuts->multiprocessors);
+    tsr_nvidia_launch launch = {.mode = TSR_NVIDIA_PREFILL,
+                                .token_tiles = (uint32_t)tiles,
+                                .multiprocessors = cuts->multiprocessors,
+                                .tile_rows = v->grid.tile.rows,
+                                .stream_bytes = v->tables.stream_size};
+    const tsr_nvidia_cut *cut = tsr_nvidia_cut_pick(cuts, count, &launch);
     if (cut == NULL) continue;
     widen(out->blocks, cut->worker_count);
     widen(out->panels, cut->reduction_count);

@@ -25,12 +25,16 @@ static uint32_t count_tiles(const tsr_bundle_cuda_kernel *kernel,
 }
 
 static const tsr_nvidia_cut *pick_cut(const tsr_cuda_device *device,
+                                      const tessera_layer *layer,
                                       const tsr_cuda_tables *tables,
                                       const tsr_bundle_cuda_kernel *kernel,
                                       uint32_t tiles) {
-  return tsr_nvidia_cut_pick(tables->cuts, tables->cut_count,
-                             (tsr_nvidia_mode)kernel->mode, tiles,
-                             device->multiprocessors);
+  tsr_nvidia_launch launch = {.mode = (tsr_nvidia_mode)kernel->mode,
+                              .token_tiles = tiles,
+                              .multiprocessors = device->multiprocessors,
+                              .tile_rows = layer->info.tile_rows,
+                              .stream_bytes = layer->cuda.stream_size};
+  return tsr_nvidia_cut_pick(tables->cuts, tables->cut_count, &launch);
 }
 
 static tessera_status fail_tokens(const tessera_layer *layer,
@@ -62,7 +66,7 @@ tessera_status tsr_cuda_choose(const tsr_cuda_device *device,
   uint32_t tiles = count_tiles(kernel, token_count);
   out_choice->kernel = kernel;
   out_choice->token_tiles = tiles;
-  out_choice->cut = pick_cut(device, tables, kernel, tiles);
+  out_choice->cut = pick_cut(device, layer, tables, kernel, tiles);
   if (out_choice->cut != NULL) return TESSERA_OK;
   return tsr_fail(error, TESSERA_INVALID_ARGUMENT,
                   "%u tokens need more thread blocks than a launch may have",
@@ -100,9 +104,10 @@ bool tsr_cuda_largest_workspace(const tsr_cuda_device *device,
     if (tiles_last > TSR_NVIDIA_COUNTERS) tiles_last = TSR_NVIDIA_COUNTERS;
     for (; tiles <= tiles_last; ++tiles) {
       uint64_t size = 0;
-      tsr_cuda_choice choice = {.kernel = kernel,
-                                .cut = pick_cut(device, tables, kernel, tiles),
-                                .token_tiles = tiles};
+      tsr_cuda_choice choice = {
+          .kernel = kernel,
+          .cut = pick_cut(device, layer, tables, kernel, tiles),
+          .token_tiles = tiles};
       if (choice.cut == NULL) continue;
       if (!tsr_cuda_choice_workspace(layer, &choice, &size)) return false;
       if (size > *out_size) *out_size = size;
