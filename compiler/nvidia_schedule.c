@@ -6,6 +6,8 @@
 // workers fills C multiprocessors best, so these are the cuts that there are.
 #include "compiler/nvidia_schedule.h"
 
+#include "base/nvidia_cut.h"
+
 enum {
   // Bits of a step's code that its column has (base/nvidia_abi.h).
   COLUMN_LIMIT = 1 << 24,
@@ -171,11 +173,6 @@ static tsr_status make_cut(builder *b, uint32_t multiprocessors,
   return status;
 }
 
-// The next smaller floor(n / i), or 0: |at| is one.
-static uint32_t next_quotient(uint32_t n, uint32_t at) {
-  return n / (n / at + 1);
-}
-
 static tsr_status make_class(builder *b, uint32_t multiprocessors,
                              tsr_error *error) {
   uint32_t workers = multiprocessors;
@@ -184,7 +181,7 @@ static tsr_status make_class(builder *b, uint32_t multiprocessors,
   // Layers with few steps have the same cut for several: one will do.
   uint32_t last = UINT32_MAX;
   for (uint32_t n = multiprocessors; status == TSR_OK && n != 0;
-       n = next_quotient(multiprocessors, n)) {
+       n = tsr_nvidia_fewer_workers(multiprocessors, n)) {
     if (n >= last) continue;
     last = n;
     status = make_cut(b, multiprocessors, TSR_NVIDIA_PREFILL, &last, error);
@@ -201,7 +198,7 @@ static bool allocate(builder *b, uint32_t step_count) {
     cuts += 1;
     workers += b->classes[i];
     for (uint32_t n = b->classes[i]; n != 0;
-         n = next_quotient(b->classes[i], n)) {
+         n = tsr_nvidia_fewer_workers(b->classes[i], n)) {
       cuts += 1;
       workers += n;
     }

@@ -40,8 +40,8 @@ static tsr_cuda_geometry geometry(const tsr_kernel_spec *spec,
   return g;
 }
 
-// The cut that the runtime takes (docs/runtime.md). A bundle has one for each
-// floor(multiprocessors / i); split panels go with the number of workers.
+// The cut that the runtime takes (docs/runtime.md), of those that a bundle has;
+// split panels go with the number of workers.
 static tsr_nvidia_cut pick_cut(const tsr_kernel_spec *spec,
                                const tsr_cuda_facts *facts,
                                uint32_t multiprocessors, uint32_t token_tiles) {
@@ -52,14 +52,13 @@ static tsr_nvidia_cut pick_cut(const tsr_kernel_spec *spec,
                               .multiprocessors = multiprocessors,
                               .tile_rows = spec->tile.rows,
                               .stream_bytes = facts->stream_bytes};
-  for (uint32_t workers = multiprocessors; workers > 0;) {
+  for (uint32_t workers = multiprocessors; workers > 0;
+       workers = tsr_nvidia_fewer_workers(multiprocessors, workers)) {
     cuts[count++] = (tsr_nvidia_cut){
         .mode = TSR_NVIDIA_PREFILL,
         .worker_count = workers,
         .partial_count =
             (uint32_t)(facts->partials * workers / multiprocessors)};
-    uint32_t parts = multiprocessors / workers + 1;
-    workers = multiprocessors / parts;
   }
   return *tsr_nvidia_cut_pick(cuts, count, &launch);
 }

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which of a layer's cuts a launch takes (docs/runtime.md, "Choosing a cut"):
-// here, because the runtime follows the rule and the tools tell what comes of
-// it.
+// Which cuts a layer has for prefill, and which of its cuts a launch takes
+// (docs/runtime.md, "Choosing a cut"): here, because compiler, runtime and
+// tools follow the same rules.
 #ifndef BASE_NVIDIA_CUT_H_
 #define BASE_NVIDIA_CUT_H_
 
 #include "base/nvidia_abi.h"
+
+// A class has a prefill cut for each floor(multiprocessors / i), from i = 1 on:
+// the next smaller one after |workers|, or 0.
+static inline uint32_t tsr_nvidia_fewer_workers(uint32_t multiprocessors,
+                                                uint32_t workers) {
+  return multiprocessors / (multiprocessors / workers + 1u);
+}
 
 // What a cut is picked for.
 typedef struct tsr_nvidia_launch {
