@@ -247,16 +247,14 @@ static void check_flight(const visit *v, const tsr_race_cell *cell,
   }
 }
 
-// Whether a store leaves all of the lane's bytes as they are. Many threads
-// writing one value to one place is common, and harmless in whatever order.
-static bool changes_nothing(const visit *v) {
-  const tsr_access *access = v->access;
+bool tsr_race_changes_nothing(const tsr_warp *warp, const tsr_access *access,
+                              uint32_t lane) {
   if (access == NULL || access->elements == NULL) return false;
   size_t size = access->element_size, stride = size < 4 ? 4 : size;
-  const unsigned char *host = access->host[v->lane];
+  const unsigned char *host = access->host[lane];
   for (uint32_t k = 0; k * size < access->size; ++k) {
-    const unsigned char *from = tsr_unit(v->warp->base, access->elements[k]);
-    if (memcmp(host + k * size, from + v->lane * stride, size) != 0) {
+    const unsigned char *from = tsr_unit(warp->base, access->elements[k]);
+    if (memcmp(host + k * size, from + lane * stride, size) != 0) {
       return false;
     }
   }
@@ -270,7 +268,8 @@ static void check_write(const visit *v, const tsr_race_cell *cell,
   if (who == 0 || cell->copying != 0) return;
   if (v->relaxed && (cell->write_flags & TSR_RACE_ATOMIC) != 0) return;
   if (!ordered(v, who, cell->write_lane, cell->write_clock)) {
-    bool same = (cell->write_flags & TSR_RACE_ASYNC) == 0 && changes_nothing(v);
+    bool same = (cell->write_flags & TSR_RACE_ASYNC) == 0 &&
+                tsr_race_changes_nothing(v->warp, v->access, v->lane);
     if (same) return;
     conflict(v, offset, "the write by", who, cell->write_lane,
              cell->write_line);

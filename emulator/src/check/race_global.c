@@ -164,21 +164,6 @@ static void check_read_only(const visit *v, const tsr_shadow_cell *cell,
            other);
 }
 
-// Whether a store leaves all of the lane's bytes as they are (race.c).
-static bool changes_nothing(const visit *v) {
-  const tsr_access *access = v->access;
-  if (access == NULL || access->elements == NULL) return false;
-  size_t size = access->element_size, stride = size < 4 ? 4 : size;
-  const unsigned char *host = access->host[v->lane];
-  for (uint32_t k = 0; k * size < access->size; ++k) {
-    const unsigned char *from = tsr_unit(v->warp->base, access->elements[k]);
-    if (memcmp(host + k * size, from + v->lane * stride, size) != 0) {
-      return false;
-    }
-  }
-  return true;
-}
-
 // Against the last write. Whoever comes after a strong read of a strong write
 // comes after that write, too (8.10.6: observation order).
 static void check_write(const visit *v, const tsr_shadow_cell *cell,
@@ -191,7 +176,10 @@ static void check_write(const visit *v, const tsr_shadow_cell *cell,
   bool seen = (by & TSR_SHADOW_STRONG) != 0 && cell->read.block != 0 &&
               (cell->read_by & TSR_SHADOW_STRONG) != 0 &&
               ordered(v, &cell->read, cell->read_by);
-  if (seen || (v->writes && changes_nothing(v))) return;
+  if (seen) return;
+  if (v->writes && tsr_race_changes_nothing(v->warp, v->access, v->lane)) {
+    return;
+  }
   conflict(v, address, "the write by", &cell->write, by);
 }
 

@@ -96,6 +96,11 @@ void tsr_race_join_lanes(tsr_race *race, uint32_t warp, uint32_t lanes,
                          uint32_t until);
 // The next instant of |warp|; every access is one.
 uint32_t tsr_race_tick(tsr_race *race, uint32_t warp);
+// Whether a store leaves all of the lane's bytes as they are. Many threads
+// writing one value to one place is common, and harmless in whatever order.
+// False where |access| is NULL or does not say what is stored.
+bool tsr_race_changes_nothing(const tsr_warp *warp, const tsr_access *access,
+                              uint32_t lane);
 // Stops checking and says so, once.
 void tsr_race_give_up(tsr_race *race);
 // A fence of |order| (TSR_ORDER_*), for words of shared memory.
