@@ -300,7 +300,8 @@ static void test_table_out_of_memory(void) {
   }
 }
 
-// Every text made from the tables notices every failed allocation.
+// Every text made from the tables or from names notices every failed
+// allocation.
 static void make_text(int which, tsr_buffer *out) {
   switch (which) {
     case 0:
@@ -318,9 +319,14 @@ static void make_text(int which, tsr_buffer *out) {
     case 4:
       tsr_completions_zsh(&fixture_tool, out);
       break;
-    default:
+    case 5:
       tsr_completions_fish(&fixture_tool, out);
       break;
+    default: {
+      const char *names[] = {"l.0.q", "l.0.k", "l.1.q", "l.1.k"};
+      tsr_names_fold(names, 4, out);
+      break;
+    }
   }
 }
 
@@ -365,25 +371,8 @@ static void test_names(void) {
              "a, b.b, c.c.c, d.d.d.d, e.e.e.e.e, f.f.f.f.f.f, ...");
 }
 
-static void test_names_out_of_memory(void) {
-  const char *names[] = {"l.0.q", "l.0.k", "l.1.q", "l.1.k"};
-  for (uint64_t nth = 1;; ++nth) {
-    tsr_buffer out = {0};
-    (void)tsr_memory_fail_at(nth);
-    tsr_names_fold(names, 4, &out);
-    uint64_t count = tsr_memory_fail_at(0);
-    bool failed = out.failed;
-    tsr_buffer_fini(&out);
-    if (count < nth) {
-      CHECK(!failed && nth > 1);
-      break;
-    }
-    CHECK(failed);
-  }
-}
-
 static void test_texts_out_of_memory(void) {
-  for (int which = 0; which < 6; ++which) {
+  for (int which = 0; which < 7; ++which) {
     for (uint64_t nth = 1;; ++nth) {
       tsr_buffer out = {0};
       (void)tsr_memory_fail_at(nth);
@@ -489,7 +478,6 @@ int main(void) {
   test_table_breaks_lines();
   test_table_out_of_memory();
   test_names();
-  test_names_out_of_memory();
   test_texts_out_of_memory();
   test_map_letters();
   test_map_scale();

@@ -25,9 +25,9 @@ static uint32_t f32_result(float value, const form *f) {
   value = flush(value, f->ftz);
   if (f->sat) {
     if (isnan(value) || value <= 0) return 0;
-    return float_bits(value > 1 ? 1 : value);
+    return tsr_float_bits(value > 1 ? 1 : value);
   }
-  return isnan(value) ? 0x7fffffffu : float_bits(value);
+  return isnan(value) ? 0x7fffffffu : tsr_float_bits(value);
 }
 
 static uint64_t f32_reference(const many *m, uint32_t i, const void *context) {
@@ -157,7 +157,7 @@ static uint64_t least_reference(const many *m, uint32_t i,
   float r = f32_pick(a, b, f);
   if (f->three) r = f32_pick(r, c, f);
   if (isnan(r)) return 0x7fffffffu;
-  return float_bits(f->xorsign && sign ? -r : r);
+  return tsr_float_bits(f->xorsign && sign ? -r : r);
 }
 static void test_least(many *m) {
   char body[4096] = "", outs[17] = "";
@@ -204,7 +204,7 @@ static uint64_t sign_reference(const many *m, uint32_t i, const void *context) {
   int which = *(const int *)context;
   float a = flush(as_float(m->in[0][i]), which >= 2);
   if (isnan(a)) return 0x7fffffffu;
-  return float_bits(which % 2 == 0 ? fabsf(a) : -a);
+  return tsr_float_bits(which % 2 == 0 ? fabsf(a) : -a);
 }
 static uint64_t copysign_reference(const many *m, uint32_t i,
                                    const void *context) {
@@ -294,10 +294,10 @@ static void test_div_approx(many *m) {
       CHECK_EQ(m->out[0][i], 0x7fffffff);
       continue;
     }
-    int64_t distance = (int64_t)m->out[1][i] - float_bits(quotient);
+    int64_t distance = (int64_t)m->out[1][i] - tsr_float_bits(quotient);
     CHECK(distance >= -2 && distance <= 2);
     if (size <= 0x7e800000u && size >= 0x00800000u) {
-      distance = (int64_t)m->out[0][i] - float_bits(quotient);
+      distance = (int64_t)m->out[0][i] - tsr_float_bits(quotient);
       CHECK(distance >= -2 && distance <= 2);
     }
     CHECK(fpclassify(as_float(m->out[2][i])) != FP_SUBNORMAL);

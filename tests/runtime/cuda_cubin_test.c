@@ -8,7 +8,7 @@
 
 #include "container.h"
 #include "cubin.h"
-#include "cuda_session.h"
+#include "cuda_checks.h"
 #include "test.h"
 
 enum { LOG_SIZE = 1000, TOKENS = 3, PART = 1 << 20 };
@@ -294,12 +294,7 @@ int main(int argc, char **argv) {
   test_lacks_kernel();
   // Each module that was loaded is gone, and so are the contexts.
   CHECK(e.call_count("cuModuleUnload") > 30);
-  for (int i = 0; i < 4; ++i) {
-    unsigned flags = 0;
-    int active = 1;
-    CHECK_EQ(e.primary_state(i, &flags, &active), CUDA_SUCCESS);
-    CHECK_EQ(active, 0);
-  }
+  check_inactive(&e, 4);
   CHECK_EQ(e.finding_count(), 0);
   return test_finish();
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "cuda_session.h"
+#include "cuda_checks.h"
 #include "test.h"
 
 extern size_t tsr_cuda_upload_buffer;  // runtime/src/cuda/program.h
@@ -74,23 +74,15 @@ static void release(objects *o) {
 
 // ---- Missing drivers --------------------------------------------------------
 
-static void device_fails(const char *name, tessera_status status,
-                         const char *message) {
-  tessera_device *device = NULL;
-  tessera_error error;
-  CHECK_EQ(tessera_device_open(name, NULL, &device, &error), status);
-  CHECK(device == NULL);
-  CHECK_STR(error.message, message);
-}
-
 static void test_missing_driver(void) {
   CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", "/absent.so", 1), 0);
-  device_fails("cuda", TESSERA_UNAVAILABLE,
-               "device 'cuda:0': there is no CUDA driver: /absent.so: cannot "
-               "open shared object file: No such file or directory");
+  check_device_fails(
+      "cuda", TESSERA_UNAVAILABLE,
+      "device 'cuda:0': there is no CUDA driver: /absent.so: cannot "
+      "open shared object file: No such file or directory");
   CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", "libm.so.6", 1), 0);
-  device_fails("cuda:0", TESSERA_UNAVAILABLE,
-               "device 'cuda:0': 'libm.so.6' is no CUDA driver");
+  check_device_fails("cuda:0", TESSERA_UNAVAILABLE,
+                     "device 'cuda:0': 'libm.so.6' is no CUDA driver");
   tessera_device *device = NULL;
   tessera_error error;
   CHECK_EQ(setenv("TESSERA_CUDA_DRIVER", OLD_DRIVER, 1), 0);
@@ -108,9 +100,10 @@ static void test_missing_driver(void) {
 // A failure to start is not kept: the next attempt may succeed.
 static void test_driver_does_not_start(void) {
   CHECK_EQ(e.fail("cuInit", 1, 100), 0);
-  device_fails("cuda:0", TESSERA_UNAVAILABLE,
-               "device 'cuda:0': the CUDA driver does not start: "
-               "CUDA_ERROR_NO_DEVICE (no CUDA-capable device is detected)");
+  check_device_fails(
+      "cuda:0", TESSERA_UNAVAILABLE,
+      "device 'cuda:0': the CUDA driver does not start: "
+      "CUDA_ERROR_NO_DEVICE (no CUDA-capable device is detected)");
 }
 
 // Without a name it is the system's.

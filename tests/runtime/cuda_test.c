@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "cuda_session.h"
+#include "cuda_checks.h"
 #include "synthetic.h"
 #include "test.h"
 
@@ -46,20 +46,12 @@ static void setup_fini(setup *s) {
 
 // ---- Devices ----------------------------------------------------------------
 
-static void device_fails(const char *name, tessera_status status,
-                         const char *message) {
-  tessera_device *device = NULL;
-  tessera_error error;
-  CHECK_EQ(tessera_device_open(name, NULL, &device, &error), status);
-  CHECK(device == NULL);
-  CHECK_STR(error.message, message);
-}
-
 static void test_devices(void) {
   tessera_device *device = NULL;
   tessera_error error;
-  device_fails("cuda:2", TESSERA_NOT_FOUND,
-               "device 'cuda:2': there are 2 CUDA devices, counted from 0");
+  check_device_fails(
+      "cuda:2", TESSERA_NOT_FOUND,
+      "device 'cuda:2': there are 2 CUDA devices, counted from 0");
   CHECK_EQ(tessera_device_open("cuda:1", NULL, &device, &error), TESSERA_OK);
   CHECK(strstr(tessera_device_description(device),
                "cuda:1 (NVIDIA A100-SXM4-80GB, compute capability 8.0, 108 "
@@ -767,12 +759,7 @@ int main(int argc, char **argv) {
   test_threads(&s);
   test_context_is_untouched(&s);
   setup_fini(&s);
-  for (int i = 0; i < 2; ++i) {
-    unsigned flags = 0;
-    int active = 1;
-    CHECK_EQ(e.primary_state(i, &flags, &active), CUDA_SUCCESS);
-    CHECK_EQ(active, 0);
-  }
+  check_inactive(&e, 2);
   CHECK_EQ(e.finding_count(), 0);
   return test_finish();
 }
